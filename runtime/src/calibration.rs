@@ -1,0 +1,174 @@
+//! The threshold of a dictionary, from its own shots alone. No anomaly is needed, and none is looked at.
+
+use ndarray::{Array4, ArrayView4, Axis, s};
+use serde::{Deserialize, Serialize};
+use sparsight_schemas::{ScoringConfig, SparseCodingConfig};
+
+use crate::{
+    detector::anomaly_score,
+    dictionary::AtomSelection,
+    sparse_coding::{codes, energy_map, unfold},
+};
+
+/// The share of good images that may be called anomalous, if the caller does not say.
+pub const DEFAULT_FALSE_ALARM_RATE: f64 = 0.1;
+
+/// How good images score, and the threshold that follows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// How the scores were taken.
+    pub method: Method,
+    /// The anomaly score of each shot, in the order of the shots.
+    pub scores: Vec<f32>,
+    /// The share of good images that may be called anomalous, between 0 and 1.
+    pub false_alarm_rate: f64,
+}
+
+/// How the scores of the support were taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Each shot by the dictionary of all others.
+    LeaveOneShotOut,
+}
+
+/// Why a calibration can't be.
+#[derive(Debug, thiserror::Error)]
+pub enum CalibrationError {
+    /// The rate is no rate.
+    #[error("false alarm rate {0}; must be above 0 and below 1")]
+    Rate(f64),
+    /// A score is NaN, infinite or negative, or there are none.
+    #[error("calibration scores must be finite, not negative and at least 2")]
+    Scores,
+}
+
+impl Calibration {
+    /// Scores each shot of `support_features` \[k, d, h, w\] by the dictionary of the others. None if there are fewer
+    /// than two shots.
+    ///
+    /// # Errors
+    /// A false alarm rate outside of (0, 1).
+    pub fn leave_one_shot_out(
+        support_features: ArrayView4<f32>,
+        selection: Option<AtomSelection>,
+        sparse_coding: &SparseCodingConfig,
+        scoring: &ScoringConfig,
+        false_alarm_rate: f64,
+    ) -> Result<Option<Self>, CalibrationError> {
+        let (shots, _, h, w) = support_features.dim();
+        let calibration = Self { method: Method::LeaveOneShotOut, scores: vec![], false_alarm_rate };
+        calibration.check_rate()?;
+        if shots < 2 {
+            return Ok(None);
+        }
+        let scores = (0..shots).map(|shot| {
+            let atoms =
+                AtomSelection::atoms(selection, without(support_features, shot).view(), sparse_coding);
+            let left_out = support_features.slice(s![shot..=shot, .., .., ..]);
+            let unfolded = unfold(left_out, sparse_coding.receptive_field);
+            let codes = codes(unfolded.view(), &atoms, sparse_coding);
+            let map = energy_map(unfolded.view(), &atoms, codes.view(), [1, h, w]);
+            anomaly_score(map.index_axis(Axis(0), 0), scoring.top_fraction)
+        });
+        Ok(Some(Self { scores: scores.collect(), ..calibration }))
+    }
+
+    /// The conformal quantile: the ceil((k + 1) (1 - R))-th smallest of the k scores, or the largest if there are too
+    /// few shots for the rate R. Another good image, drawn like the shots, scores higher with a probability of at
+    /// most [`Calibration::guaranteed_rate`].
+    pub fn threshold(&self) -> f32 {
+        let mut scores = self.scores.clone();
+        scores.sort_by(f32::total_cmp);
+        scores.get(self.rank() - 1).copied().unwrap_or(f32::INFINITY)
+    }
+
+    /// The false alarm rate that the threshold keeps: at most the one asked for, but never below 1 / (k + 1).
+    pub fn guaranteed_rate(&self) -> f64 {
+        1.0 - self.rank() as f64 / (self.scores.len() + 1) as f64
+    }
+
+    /// Checks what was read from a file.
+    ///
+    /// # Errors
+    /// A rate or a score that no calibration gives.
+    pub fn check(&self) -> Result<(), CalibrationError> {
+        self.check_rate()?;
+        let valid =
+            self.scores.len() >= 2 && self.scores.iter().all(|score| score.is_finite() && *score >= 0.0);
+        if valid { Ok(()) } else { Err(CalibrationError::Scores) }
+    }
+
+    fn check_rate(&self) -> Result<(), CalibrationError> {
+        let valid = self.false_alarm_rate > 0.0 && self.false_alarm_rate < 1.0;
+        if valid { Ok(()) } else { Err(CalibrationError::Rate(self.false_alarm_rate)) }
+    }
+
+    /// The rank of the threshold among the scores, from 1 to k.
+    fn rank(&self) -> usize {
+        let count = self.scores.len();
+        // A product like 10 * 0.9 may come out a hair above the whole number that is meant.
+        let rank = ((count + 1) as f64 * (1.0 - self.false_alarm_rate) - 1e-9).ceil() as usize;
+        rank.clamp(1, count.max(1))
+    }
+}
+
+fn without(support_features: ArrayView4<f32>, shot: usize) -> Array4<f32> {
+    let others: Vec<usize> = (0..support_features.dim().0).filter(|other| *other != shot).collect();
+    support_features.select(Axis(0), &others)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn calibration(scores: &[f32], false_alarm_rate: f64) -> Calibration {
+        Calibration { method: Method::LeaveOneShotOut, scores: scores.to_vec(), false_alarm_rate }
+    }
+
+    #[test]
+    fn the_threshold_is_the_conformal_quantile() {
+        let nine = [0.9, 0.1, 0.8, 0.2, 0.7, 0.3, 0.6, 0.4, 0.5];
+        assert_eq!(calibration(&nine, 0.1).threshold(), 0.9); // the ninth of nine
+        assert_eq!(calibration(&nine, 0.3).threshold(), 0.7); // the seventh
+        assert!((calibration(&nine, 0.3).guaranteed_rate() - 0.3).abs() < 1e-9);
+    }
+
+    #[test]
+    fn with_too_few_shots_the_largest_score_keeps_the_rate_it_can() {
+        let two = calibration(&[0.2, 0.1], 0.1);
+        assert_eq!(two.threshold(), 0.2);
+        assert!((two.guaranteed_rate() - 1.0 / 3.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn rates_outside_of_zero_to_one_are_refused() {
+        for rate in [0.0, 1.0, -0.1, f64::NAN] {
+            assert!(calibration(&[0.1, 0.2], rate).check().is_err());
+        }
+    }
+
+    #[test]
+    fn one_shot_has_no_threshold() {
+        let features = Array4::zeros((1, 2, 2, 2));
+        let (coding, scoring) = (SparseCodingConfig::default(), ScoringConfig::default());
+        let none = Calibration::leave_one_shot_out(features.view(), None, &coding, &scoring, 0.1).unwrap();
+        assert_eq!(none, None);
+    }
+
+    #[test]
+    fn a_shot_like_the_others_scores_below_one_unlike_them() {
+        let features = Array4::from_shape_fn((3, 4, 2, 2), |(shot, c, y, x)| {
+            let same = ((c + y + x) as f32).sin();
+            if shot == 2 { (1.0 + 7.0 * c as f32).cos() } else { same }
+        });
+        let coding = SparseCodingConfig { receptive_field: 1, ..SparseCodingConfig::default() };
+        let calibration =
+            Calibration::leave_one_shot_out(features.view(), None, &coding, &ScoringConfig::default(), 0.1)
+                .unwrap()
+                .unwrap();
+        assert!(calibration.scores[0] < calibration.scores[2], "{calibration:?}");
+        calibration.check().unwrap();
+    }
+}

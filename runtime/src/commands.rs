@@ -1,0 +1,67 @@
+//! The commands and what they share; each has a file of its own.
+
+mod adapt;
+mod bench;
+mod destinations;
+mod dictionary;
+mod info;
+mod score;
+mod session;
+mod support;
+mod verify;
+
+use clap::{Parser, Subcommand};
+
+/// Few-shot visual anomaly detection: adapts to a category with a few good images, then scores others.
+#[derive(Parser)]
+#[command(name = "sparsight", version, after_help = EXAMPLE)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Say which ONNX Runtime library and provider are used
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+const EXAMPLE: &str = "\
+Example:
+  sparsight adapt bundle good/ -o leather.dictionary
+  sparsight score bundle leather.dictionary new/ --heatmaps heatmaps
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 anomalies found (only score --fail-on-anomaly)";
+
+#[derive(Subcommand)]
+enum Command {
+    Adapt(adapt::Adapt),
+    Score(score::Score),
+    #[command(subcommand)]
+    Dictionary(dictionary::Dictionary),
+    Verify(verify::Verify),
+    Info(info::Info),
+    Bench(bench::Bench),
+}
+
+/// How a command that did not fail ends; the number is the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All done.
+    Done = 0,
+    /// An image is anomalous, and that was to be told.
+    Anomalous = 3,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// One line that names the file and what to do.
+pub fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let verbose = cli.verbose;
+    match cli.command {
+        Command::Adapt(command) => command.run(verbose),
+        Command::Score(command) => command.run(verbose),
+        Command::Dictionary(command) => command.run(verbose),
+        Command::Verify(command) => command.run(verbose),
+        Command::Info(command) => command.run(),
+        Command::Bench(command) => command.run(verbose),
+    }
+}

@@ -1,0 +1,93 @@
+//! `sparsight adapt`: from good images to a dictionary file.
+
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use sparsight_runtime::{
+    calibration::{Calibration, DEFAULT_FALSE_ALARM_RATE},
+    detector::Adaptation,
+    dictionary::{AtomSelection, Dictionary},
+    images::find_images,
+};
+
+use super::{
+    Exit,
+    destinations::refuse_to_replace,
+    session::{BackboneFlags, note},
+    support::read_support,
+};
+
+/// Adapt a bundle to a category: make a dictionary of a few good images
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Adapt {
+    /// The bundle, a folder
+    bundle: PathBuf,
+    /// Good images, or folders of them (searched to the bottom)
+    #[arg(required = true, value_name = "IMAGE|DIR")]
+    images: Vec<PathBuf>,
+    /// The dictionary file to write
+    #[arg(short, long, value_name = "DICTIONARY")]
+    output: PathBuf,
+    /// Share of good images that may be called anomalous; decides the threshold
+    #[arg(long, value_name = "R", default_value_t = DEFAULT_FALSE_ALARM_RATE, value_parser = rate)]
+    false_alarm_rate: f64,
+    /// Keep a random selection of this many atoms: less memory and time, less to explain good images with
+    #[arg(long, value_name = "A")]
+    max_atoms: Option<NonZeroUsize>,
+    /// Seed of that selection
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    #[command(flatten)]
+    backbone: BackboneFlags,
+}
+
+const EXAMPLE: &str = "\
+Example:
+  sparsight adapt bundle good/000.png good/001.png good/002.png -o leather.dictionary";
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if rate > 0.0 && rate < 1.0 => Ok(rate),
+        _ => Err("must be a number above 0 and below 1".into()),
+    }
+}
+
+impl Adapt {
+    pub fn run(&self, verbose: bool) -> anyhow::Result<Exit> {
+        let mut detector = self.backbone.open(&self.bundle, verbose)?;
+        let images = find_images(&self.images)?;
+        refuse_to_replace(&images, &self.output)?;
+        let support = read_support(&images, &detector.bundle().manifest.input, &[])?;
+        let selection =
+            self.max_atoms.map(|max_atoms| AtomSelection { max_atoms: max_atoms.get(), seed: self.seed });
+        let adaptation = Adaptation { false_alarm_rate: self.false_alarm_rate, selection };
+        let dictionary = detector.adapt(&support, &adaptation)?;
+        dictionary.write(&self.output)?;
+        note(format_args!("{}: {}", self.output.display(), summary(&dictionary)));
+        note(format_args!("{}", promise(dictionary.calibration.as_ref(), self.false_alarm_rate)));
+        Ok(Exit::Done)
+    }
+}
+
+/// Size of a dictionary in words.
+pub fn summary(dictionary: &Dictionary) -> String {
+    let shots = dictionary.shots.len();
+    format!("{shots} {}, {} atoms", if shots == 1 { "shot" } else { "shots" }, dictionary.atom_count())
+}
+
+/// What the threshold of a dictionary promises, in words.
+pub fn promise(calibration: Option<&Calibration>, wanted: f64) -> String {
+    // The threshold is the largest of k scores at best, which 1 in k + 1 good images exceeds.
+    let needed = (1.0 / wanted - 1.0 - 1e-9).ceil().max(2.0);
+    let percent =
+        |rate: f64| format!("{:.3}", 100.0 * rate).trim_end_matches('0').trim_end_matches('.').to_string();
+    let more = format!("{needed} shots keep {} %", percent(wanted));
+    let Some(calibration) = calibration else {
+        return format!("no threshold: a single shot has no others to compare with; {more}");
+    };
+    let kept = calibration.guaranteed_rate();
+    let threshold = calibration.threshold();
+    let promise =
+        format!("threshold {threshold}: about {} % of good images like these score above it", percent(kept));
+    if kept > wanted + 1e-9 { format!("{promise}; {more}") } else { promise }
+}

@@ -1,0 +1,254 @@
+//! A bundle at work: adapts to a support, scores queries. It joins the steps and times them; how each is done is
+//! elsewhere.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+pub use crate::backbone::{Options, Provider};
+use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, Axis};
+use sparsight_schemas::SparseCodingConfig;
+
+use crate::{
+    backbone::{Backbone, BackboneError},
+    bundle::{Bundle, BundleError},
+    calibration::DEFAULT_FALSE_ALARM_RATE,
+    dictionary::{AtomSelection, Dictionary, DictionaryFault, Shot},
+    sparse_coding::{Atoms, codes, energy, energy_map, features_gradient, unfold},
+};
+
+/// A bundle whose backbone is loaded.
+pub struct Detector {
+    bundle: Bundle,
+    backbone: Backbone,
+}
+
+/// A detector with the dictionary of one category.
+pub struct Scorer<'a> {
+    detector: &'a mut Detector,
+    atoms: Atoms,
+    threshold: Option<f32>,
+}
+
+/// One image of a support.
+#[derive(Clone, Debug)]
+pub struct SupportImage {
+    /// Its name and the sha256 of its file.
+    pub shot: Shot,
+    /// Its pixels \[3, H, W\] in \[0, 1\], at the size of the bundle's input.
+    pub input: Array3<f32>,
+}
+
+/// How a dictionary is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Adaptation {
+    /// The share of good images that may be called anomalous.
+    pub false_alarm_rate: f64,
+    /// Which positions become atoms; none for all.
+    pub selection: Option<AtomSelection>,
+}
+
+impl Default for Adaptation {
+    fn default() -> Self {
+        Self { false_alarm_rate: DEFAULT_FALSE_ALARM_RATE, selection: None }
+    }
+}
+
+/// What a scorer says of one image.
+#[derive(Clone, Debug)]
+pub struct Score {
+    /// The energy of every feature position, \[h, w\].
+    pub energy_map: Array2<f32>,
+    /// Its mean, Eq. (8).
+    pub energy: f32,
+    /// The mean of its highest values; see [`anomaly_score`].
+    pub anomaly_score: f32,
+    /// The dictionary's threshold; none if it holds a single shot.
+    pub threshold: Option<f32>,
+    /// Whether the anomaly score is above the threshold.
+    pub anomalous: Option<bool>,
+    /// How long it took.
+    pub elapsed: Elapsed,
+}
+
+/// How long the stages of a score took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Elapsed {
+    /// From the image to features.
+    pub backbone: Duration,
+    /// From features to the energy map.
+    pub sparse_coding: Duration,
+}
+
+/// Why a detector gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum DetectorError {
+    /// The bundle is not whole.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The backbone failed.
+    #[error(transparent)]
+    Backbone(#[from] BackboneError),
+    /// The dictionary is not usable, or the support makes none.
+    #[error("dictionary: {0}")]
+    Dictionary(#[from] DictionaryFault),
+    /// A support image has another size than the bundle's input.
+    #[error("support image {name} has shape {found:?}, not {expected:?}")]
+    SupportShape {
+        /// The image.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape of the bundle's input.
+        expected: [usize; 3],
+    },
+}
+
+impl Detector {
+    /// Opens the bundle at `path` and loads its backbone.
+    ///
+    /// # Errors
+    /// A bundle that is not whole, or a backbone that does not load.
+    pub fn open(path: &Path, options: &Options) -> Result<Self, DetectorError> {
+        let bundle = Bundle::open(path)?;
+        let backbone = Backbone::open(&bundle, options)?;
+        Ok(Self { bundle, backbone })
+    }
+
+    /// The bundle.
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// The backbone: its provider, its library.
+    pub fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
+    /// The backbone, to compute with.
+    pub fn backbone_mut(&mut self) -> &mut Backbone {
+        &mut self.backbone
+    }
+
+    /// Makes the dictionary of a support and calibrates it.
+    ///
+    /// # Errors
+    /// No image, an image of another size or twice the same, too many atoms, or the backbone's failure.
+    pub fn adapt(
+        &mut self,
+        support: &[SupportImage],
+        adaptation: &Adaptation,
+    ) -> Result<Dictionary, DetectorError> {
+        let manifest = &self.bundle.manifest;
+        let expected = [3, manifest.input.height, manifest.input.width];
+        if support.is_empty() {
+            return Err(DictionaryFault::NoShots.into());
+        }
+        let mut images = Array4::zeros((support.len(), expected[0], expected[1], expected[2]));
+        for (image, mut slot) in support.iter().zip(images.outer_iter_mut()) {
+            if image.input.shape() != expected {
+                let (name, found) = (image.shot.name.clone(), image.input.shape().to_vec());
+                return Err(DetectorError::SupportShape { name, found, expected });
+            }
+            slot.assign(&image.input);
+        }
+        let mut dictionary = Dictionary {
+            bundle_sha256: self.bundle.sha256.clone(),
+            shots: support.iter().map(|image| image.shot.clone()).collect(),
+            support_features: self.backbone.features(images.view())?,
+            selection: adaptation.selection,
+            calibration: None,
+        };
+        dictionary.calibrate(&self.bundle, adaptation.false_alarm_rate)?;
+        Ok(dictionary)
+    }
+
+    /// Gets ready to score with `dictionary`.
+    ///
+    /// # Errors
+    /// A dictionary of another bundle.
+    pub fn with_dictionary(&mut self, dictionary: &Dictionary) -> Result<Scorer<'_>, DetectorError> {
+        dictionary.check_bundle(&self.bundle)?;
+        let atoms = dictionary.atoms(&self.bundle.manifest.sparse_coding);
+        Ok(Scorer { threshold: dictionary.threshold(), detector: self, atoms })
+    }
+}
+
+impl Scorer<'_> {
+    /// The detector that scores.
+    pub fn detector(&self) -> &Detector {
+        self.detector
+    }
+
+    /// The anomaly score above which an image is anomalous.
+    pub fn threshold(&self) -> Option<f32> {
+        self.threshold
+    }
+
+    /// Scores an image \[3, H, W\] in \[0, 1\], at the size of the bundle's input.
+    ///
+    /// # Errors
+    /// An image of another size, NaN on either side, or the backbone's failure.
+    pub fn score(&mut self, image: ArrayView3<f32>) -> Result<Score, DetectorError> {
+        let start = Instant::now();
+        let features = self.detector.backbone.features(image.insert_axis(Axis(0)))?;
+        let backbone = start.elapsed();
+
+        let start = Instant::now();
+        let manifest = &self.detector.bundle.manifest;
+        let (_, _, h, w) = features.dim();
+        let unfolded = unfold(features.view(), manifest.sparse_coding.receptive_field);
+        let codes = codes(unfolded.view(), &self.atoms, &manifest.sparse_coding);
+        let maps = energy_map(unfolded.view(), &self.atoms, codes.view(), [1, h, w]);
+        let energy = energy(maps.view())[0];
+        let energy_map = maps.index_axis_move(Axis(0), 0);
+        let anomaly_score = anomaly_score(energy_map.view(), manifest.scoring.top_fraction);
+        let elapsed = Elapsed { backbone, sparse_coding: start.elapsed() };
+
+        let threshold = self.threshold;
+        let anomalous = threshold.map(|threshold| anomaly_score > threshold);
+        Ok(Score { energy_map, energy, anomaly_score, threshold, anomalous, elapsed })
+    }
+
+    /// |d energy / d image| summed over channels, \[H, W\], of an image \[3, H, W\] in \[0, 1\]; exact through all
+    /// iterations, with the dictionary held fixed.
+    ///
+    /// # Errors
+    /// As [`Scorer::score`].
+    pub fn gradient_map(&mut self, image: ArrayView3<f32>) -> Result<Array2<f32>, DetectorError> {
+        let images = image.insert_axis(Axis(0));
+        let backbone = &mut self.detector.backbone;
+        let features = backbone.features(images)?;
+        let config: &SparseCodingConfig = &self.detector.bundle.manifest.sparse_coding;
+        let gradient = features_gradient(features.view(), &self.atoms, config);
+        let gradient = backbone.image_gradient(images, gradient.view())?;
+        Ok(gradient.index_axis_move(Axis(0), 0).mapv(f32::abs).sum_axis(Axis(0)))
+    }
+}
+
+/// The mean of the highest energies of a map: of ceil(`top_fraction` positions) of them.
+pub fn anomaly_score(energy_map: ArrayView2<f32>, top_fraction: f32) -> f32 {
+    let mut energies: Vec<f32> = energy_map.iter().copied().collect();
+    energies.sort_by(|a, b| b.total_cmp(a));
+    // A product like 0.07 * 100 may come out a hair above the whole number that is meant.
+    let count = (f64::from(top_fraction) * energies.len() as f64 - 1e-4).ceil() as usize;
+    let highest = &energies[..count.clamp(1, energies.len())];
+    (highest.iter().map(|&energy| f64::from(energy)).sum::<f64>() / highest.len() as f64) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn the_anomaly_score_is_the_mean_of_the_highest_energies() {
+        let map = array![[1.0, 4.0], [3.0, 2.0]];
+        assert_eq!(anomaly_score(map.view(), 1.0), 2.5);
+        assert_eq!(anomaly_score(map.view(), 0.5), 3.5);
+        assert_eq!(anomaly_score(map.view(), 0.51), 3.0); // three positions
+        assert_eq!(anomaly_score(map.view(), 0.001), 4.0);
+    }
+}

@@ -1,0 +1,304 @@
+//! The dictionary file: what a bundle learned of one category, as the features of its shots. The atoms are derived
+//! from it each time, so that shots can be added and removed exactly.
+
+mod selection;
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use ndarray::Array4;
+use safetensors::SafeTensors;
+pub use selection::AtomSelection;
+use serde::{Deserialize, Serialize};
+use sparsight_schemas::SparseCodingConfig;
+
+use crate::{
+    bundle::Bundle,
+    calibration::{Calibration, CalibrationError},
+    replace::{ReplaceError, replace_file},
+    sparse_coding::Atoms,
+    tensors::{self, TensorError},
+};
+
+/// The version that this code writes and reads.
+pub const DICTIONARY_VERSION: u32 = 1;
+
+/// More atoms than this need a Gram matrix of over 1 GiB.
+pub const MOST_ATOMS: usize = 1 << 14;
+
+const LARGEST_FILE: u64 = 1 << 31;
+const SUPPORT_FEATURES: &str = "support_features";
+
+/// A support, seen through the backbone of one bundle.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dictionary {
+    /// sha256 of the manifest of the bundle whose backbone made the features.
+    pub bundle_sha256: String,
+    /// The support images, in the order of the features.
+    pub shots: Vec<Shot>,
+    /// Their features \[k, d, h, w\].
+    pub support_features: Array4<f32>,
+    /// Which of the features become atoms; none for all.
+    pub selection: Option<AtomSelection>,
+    /// Scores of the shots and the threshold; none for a single shot.
+    pub calibration: Option<Calibration>,
+}
+
+/// A support image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shot {
+    /// Its name, unique in the dictionary.
+    pub name: String,
+    /// sha256 of its file.
+    pub sha256: String,
+}
+
+/// Why a dictionary can't be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {fault}", path.display())]
+pub struct DictionaryError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub fault: DictionaryFault,
+}
+
+/// What is wrong with a dictionary.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the messages say it
+pub enum DictionaryFault {
+    #[error("no such file; make a dictionary with sparsight adapt")]
+    Missing,
+    #[error("can't be read ({0})")]
+    Unreadable(io::Error),
+    #[error("{0} bytes are too many for a dictionary; adapt again")]
+    TooLarge(u64),
+    #[error("is damaged or not a dictionary: {0}; adapt again")]
+    Tensor(#[from] TensorError),
+    #[error("is not a dictionary: it has no metadata of sparsight; give a file that sparsight adapt wrote")]
+    NotADictionary,
+    #[error("is damaged: metadata {0}; adapt again")]
+    Metadata(serde_json::Error),
+    #[error(
+        "has version {0}, this program reads version {DICTIONARY_VERSION}; adapt again with this program"
+    )]
+    Version(u32),
+    #[error("holds no shots; adapt again with at least one image")]
+    NoShots,
+    #[error("lists {shots} shots but holds the features of {features}; adapt again")]
+    ShotCount { shots: usize, features: usize },
+    #[error("shots {0:?} and {1:?} have the same name or the same content; give each image once")]
+    Duplicate(String, String),
+    #[error("max_atoms and seed must come together, and max_atoms be at least 1; adapt again")]
+    Selection,
+    #[error("{0} atoms are too many (at most {MOST_ATOMS}); use fewer images or --max-atoms")]
+    TooManyAtoms(usize),
+    #[error("{0}; adapt again")]
+    Calibration(#[from] CalibrationError),
+    #[error("is calibrated with {scores} scores for {shots} shots; adapt again")]
+    CalibrationCount { scores: usize, shots: usize },
+    #[error("was adapted with another bundle; adapt again with this one, {}", .0.display())]
+    OtherBundle(PathBuf),
+    #[error("holds features of shape {found:?} for each shot, the bundle makes {expected:?}; adapt again")]
+    Shape { found: [usize; 3], expected: [usize; 3] },
+    #[error(transparent)]
+    Replace(#[from] ReplaceError),
+}
+
+/// The metadata of the file, as JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    version: u32,
+    bundle_sha256: String,
+    shots: Vec<Shot>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_atoms: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    calibration: Option<Calibration>,
+}
+
+/// The part of the metadata that every version has.
+#[derive(Deserialize)]
+struct AnyVersion {
+    version: u32,
+}
+
+impl Dictionary {
+    /// Reads a dictionary and checks it, but not whether it belongs to a bundle.
+    ///
+    /// # Errors
+    /// The file and what is wrong with it.
+    pub fn read(path: &Path) -> Result<Self, DictionaryError> {
+        Self::read_file(path).map_err(|fault| DictionaryError { path: path.to_path_buf(), fault })
+    }
+
+    /// Reads a dictionary and checks that it belongs to `bundle`.
+    ///
+    /// # Errors
+    /// The file and what is wrong with it.
+    pub fn read_for(path: &Path, bundle: &Bundle) -> Result<Self, DictionaryError> {
+        let at = |fault| DictionaryError { path: path.to_path_buf(), fault };
+        let dictionary = Self::read(path)?;
+        dictionary.check_bundle(bundle).map_err(at)?;
+        Ok(dictionary)
+    }
+
+    /// Replaces the file at `path`.
+    ///
+    /// # Errors
+    /// A dictionary that could not be read back, or the system's refusal; an old file is untouched.
+    pub fn write(&self, path: &Path) -> Result<(), DictionaryError> {
+        let write = || Ok(replace_file(path, &self.to_bytes()?)?);
+        write().map_err(|fault| DictionaryError { path: path.to_path_buf(), fault })
+    }
+
+    /// The file's bytes: the same for the same dictionary.
+    ///
+    /// # Errors
+    /// A dictionary that could not be read back.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, DictionaryFault> {
+        self.check()?;
+        let header = Header {
+            version: DICTIONARY_VERSION,
+            bundle_sha256: self.bundle_sha256.clone(),
+            shots: self.shots.clone(),
+            max_atoms: self.selection.map(|selection| selection.max_atoms),
+            seed: self.selection.map(|selection| selection.seed),
+            calibration: self.calibration.clone(),
+        };
+        let header = serde_json::to_string(&header).map_err(DictionaryFault::Metadata)?;
+        Ok(tensors::to_bytes(&[(SUPPORT_FEATURES, self.support_features.clone().into_dyn())], Some(header))?)
+    }
+
+    /// The dictionary in a file's bytes.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DictionaryFault> {
+        let text = tensors::metadata(bytes)?.ok_or(DictionaryFault::NotADictionary)?;
+        let AnyVersion { version } = serde_json::from_str(&text).map_err(DictionaryFault::Metadata)?;
+        if version != DICTIONARY_VERSION {
+            return Err(DictionaryFault::Version(version));
+        }
+        let header: Header = serde_json::from_str(&text).map_err(DictionaryFault::Metadata)?;
+        let selection = match (header.max_atoms, header.seed) {
+            (None, None) => None,
+            (Some(max_atoms), Some(seed)) => Some(AtomSelection { max_atoms, seed }),
+            _ => return Err(DictionaryFault::Selection),
+        };
+        let dictionary = Self {
+            bundle_sha256: header.bundle_sha256,
+            shots: header.shots,
+            support_features: tensors::array(
+                &SafeTensors::deserialize(bytes).map_err(TensorError::from)?,
+                SUPPORT_FEATURES,
+            )?,
+            selection,
+            calibration: header.calibration,
+        };
+        dictionary.check()?;
+        Ok(dictionary)
+    }
+
+    /// Whether the dictionary was made with this bundle.
+    ///
+    /// # Errors
+    /// It was made with another one.
+    pub fn check_bundle(&self, bundle: &Bundle) -> Result<(), DictionaryFault> {
+        if self.bundle_sha256 != bundle.sha256 {
+            return Err(DictionaryFault::OtherBundle(bundle.path.clone()));
+        }
+        let (_, d, h, w) = self.support_features.dim();
+        let features = bundle.manifest.features;
+        let (found, expected) = ([d, h, w], [features.channels, features.height, features.width]);
+        if found == expected { Ok(()) } else { Err(DictionaryFault::Shape { found, expected }) }
+    }
+
+    /// Scores the shots anew, for a dictionary whose shots have changed.
+    ///
+    /// # Errors
+    /// A dictionary that breaks a rule or belongs to another bundle, or a rate outside of (0, 1).
+    pub fn calibrate(&mut self, bundle: &Bundle, false_alarm_rate: f64) -> Result<(), DictionaryFault> {
+        self.calibration = None;
+        self.check()?;
+        self.check_bundle(bundle)?;
+        self.calibration = Calibration::leave_one_shot_out(
+            self.support_features.view(),
+            self.selection,
+            &bundle.manifest.sparse_coding,
+            &bundle.manifest.scoring,
+            false_alarm_rate,
+        )?;
+        Ok(())
+    }
+
+    /// The atoms that queries are explained with.
+    pub fn atoms(&self, config: &SparseCodingConfig) -> Atoms {
+        AtomSelection::atoms(self.selection, self.support_features.view(), config)
+    }
+
+    /// The anomaly score above which an image is anomalous; none for a single shot.
+    pub fn threshold(&self) -> Option<f32> {
+        self.calibration.as_ref().map(Calibration::threshold)
+    }
+
+    /// Number of atoms.
+    pub fn atom_count(&self) -> usize {
+        let (shots, _, h, w) = self.support_features.dim();
+        let all = shots * h * w;
+        self.selection.map_or(all, |selection| all.min(selection.max_atoms))
+    }
+
+    fn read_file(path: &Path) -> Result<Self, DictionaryFault> {
+        let unreadable = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => DictionaryFault::Missing,
+            _ => DictionaryFault::Unreadable(error),
+        };
+        let size = fs::metadata(path).map_err(unreadable)?.len();
+        if size > LARGEST_FILE {
+            return Err(DictionaryFault::TooLarge(size));
+        }
+        Self::from_bytes(&fs::read(path).map_err(unreadable)?)
+    }
+
+    /// The rules that need no bundle.
+    fn check(&self) -> Result<(), DictionaryFault> {
+        let (shots, features) = (self.shots.len(), self.support_features.dim().0);
+        if shots != features {
+            return Err(DictionaryFault::ShotCount { shots, features });
+        }
+        if self.support_features.is_empty() {
+            return Err(DictionaryFault::NoShots);
+        }
+        if self.support_features.iter().any(|value| !value.is_finite()) {
+            return Err(TensorError::NotFinite(SUPPORT_FEATURES.into()).into());
+        }
+        let (mut names, mut contents) = (HashMap::new(), HashMap::new());
+        for shot in &self.shots {
+            let same = [names.insert(&shot.name, shot), contents.insert(&shot.sha256, shot)];
+            if let Some(other) = same.into_iter().flatten().next() {
+                return Err(DictionaryFault::Duplicate(other.name.clone(), shot.name.clone()));
+            }
+        }
+        if self.selection.is_some_and(|selection| selection.max_atoms == 0) {
+            return Err(DictionaryFault::Selection);
+        }
+        if self.atom_count() > MOST_ATOMS {
+            return Err(DictionaryFault::TooManyAtoms(self.atom_count()));
+        }
+        if let Some(calibration) = &self.calibration {
+            calibration.check()?;
+            if calibration.scores.len() != shots {
+                return Err(DictionaryFault::CalibrationCount { scores: calibration.scores.len(), shots });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,314 @@
+//! Image files: finding them, and decoding them to 8-bit RGB and to the backbone's input. What is computed from the
+//! pixels lives elsewhere.
+//!
+//! The content decides the format, not the extension. Grey becomes RGB, 16 bit becomes 8, alpha is dropped, colour
+//! profiles and orientation tags are not applied.
+
+mod jpeg;
+mod resize;
+
+use std::{
+    fs::File,
+    io::{self, Cursor, Read},
+    path::{Path, PathBuf},
+};
+
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use ndarray::Array3;
+use sparsight_schemas::InputConfig;
+
+/// Most pixels of an image; a few bytes can claim any number.
+pub const LARGEST_IMAGE: u64 = 100_000_000;
+/// Most bytes of an image file.
+const LARGEST_FILE: u64 = 1 << 30;
+/// Most bytes that a decoder may ask for: 100 megapixels of 16-bit RGBA.
+const LARGEST_DECODED: u64 = 8 * LARGEST_IMAGE;
+/// Extensions of the files that a folder is searched for, in lower case.
+const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "bmp", "tif", "tiff"];
+
+/// An image file and what to call it in results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundImage {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its path below the folder that was searched, or its file name if it was named itself.
+    pub name: PathBuf,
+}
+
+/// Why an image can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// Nothing was given to look at.
+    #[error("no images given; name image files or folders")]
+    NothingGiven,
+    /// A folder holds nothing to look at.
+    #[error("{}: no images in this folder (png, jpg, jpeg, bmp, tif, tiff)", .0.display())]
+    NoImages(PathBuf),
+    /// The file or folder is not there.
+    #[error("{}: no such file or folder; check the path", .0.display())]
+    Missing(PathBuf),
+    /// The file or folder can't be read.
+    #[error("{}: can't be read ({source}); check its permissions", path.display())]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The content is of no known format.
+    #[error("{}: is not a PNG, JPEG, BMP or TIFF image; convert it or leave it out", .0.display())]
+    UnknownFormat(PathBuf),
+    /// The content is cut off or corrupt, or uses a feature that is not supported.
+    #[error("{}: can't be decoded ({reason}); replace it or leave it out", path.display())]
+    Undecodable {
+        /// The file.
+        path: PathBuf,
+        /// The decoder's reason.
+        reason: String,
+    },
+    /// The image is too large to hold in memory.
+    #[error("{}: {width} x {height} pixels are more than 100 megapixels; scale it down", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its width in pixels.
+        width: u32,
+        /// Its height in pixels.
+        height: u32,
+    },
+    /// The file is too large to be an image that could be used.
+    #[error("{}: is larger than 1 GiB; scale the image down", .0.display())]
+    TooLargeFile(PathBuf),
+}
+
+/// Reads and decodes an image file.
+///
+/// # Errors
+/// Names the file and why it can't be used.
+pub fn read_image(path: &Path) -> Result<RgbImage, ImageError> {
+    decode_image(&read_image_file(path)?, path)
+}
+
+/// The bytes of an image file, for those who need them besides the pixels.
+///
+/// # Errors
+/// The file is missing, unreadable, or larger than any image that could be used.
+pub fn read_image_file(path: &Path) -> Result<Vec<u8>, ImageError> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes));
+    match read {
+        Ok(read) if read as u64 > LARGEST_FILE => Err(ImageError::TooLargeFile(path.to_path_buf())),
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(unreadable(path, error)),
+    }
+}
+
+/// Decodes the bytes of an image file; `path` is for messages only.
+///
+/// # Errors
+/// Names the file and why it can't be used.
+pub fn decode_image(bytes: &[u8], path: &Path) -> Result<RgbImage, ImageError> {
+    let undecodable = |error: &dyn ToString| ImageError::Undecodable {
+        path: path.to_path_buf(),
+        reason: error.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
+    };
+    let mut reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|error| unreadable(path, error))?;
+    let Some(format) = reader.format() else { return Err(ImageError::UnknownFormat(path.to_path_buf())) };
+    if format == ImageFormat::Jpeg && !jpeg::is_complete(bytes) {
+        return Err(undecodable(&"the file ends early"));
+    }
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(LARGEST_DECODED);
+    reader.limits(limits);
+    let decoder = reader.into_decoder().map_err(|error| undecodable(&error))?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > LARGEST_IMAGE {
+        return Err(ImageError::TooLarge { path: path.to_path_buf(), width, height });
+    }
+    if width == 0 || height == 0 {
+        return Err(undecodable(&"it has no pixels"));
+    }
+    DynamicImage::from_decoder(decoder).map(DynamicImage::into_rgb8).map_err(|error| undecodable(&error))
+}
+
+/// What the backbone sees: the image at the input's size, \[3, H, W\] in \[0, 1\].
+pub fn to_input(image: &RgbImage, input: &InputConfig) -> Array3<f32> {
+    let resized = resize::resize(image, input.width as u32, input.height as u32, input.resize);
+    Array3::from_shape_fn((3, input.height, input.width), |(channel, y, x)| {
+        f32::from(resized[(x as u32, y as u32)][channel]) / 255.0
+    })
+}
+
+/// The image files that `paths` stand for: files as they are named, whether they exist or not, and of folders every
+/// image in them and below, sorted by path. Hidden files and folders are passed over.
+///
+/// # Errors
+/// No paths; a folder that can't be read or holds no images.
+pub fn find_images<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<FoundImage>, ImageError> {
+    if paths.is_empty() {
+        return Err(ImageError::NothingGiven);
+    }
+    let mut found = Vec::new();
+    for path in paths.iter().map(AsRef::as_ref) {
+        if path.is_dir() {
+            let mut inside = Vec::new();
+            search(path, &mut vec![], &mut inside)?;
+            if inside.is_empty() {
+                return Err(ImageError::NoImages(path.to_path_buf()));
+            }
+            inside.sort();
+            found.extend(inside.into_iter().map(|file| FoundImage {
+                name: file.strip_prefix(path).unwrap_or(&file).to_path_buf(),
+                path: file,
+            }));
+        } else {
+            let name = path.file_name().map_or_else(|| path.to_path_buf(), PathBuf::from);
+            found.push(FoundImage { path: path.to_path_buf(), name });
+        }
+    }
+    Ok(found)
+}
+
+/// Adds the images in `folder` and below; `above` are the folders on the way here, so that links can't lead in
+/// circles.
+fn search(folder: &Path, above: &mut Vec<PathBuf>, found: &mut Vec<PathBuf>) -> Result<(), ImageError> {
+    let real = folder.canonicalize().map_err(|error| unreadable(folder, error))?;
+    if above.contains(&real) {
+        return Ok(());
+    }
+    above.push(real);
+    for entry in folder.read_dir().map_err(|error| unreadable(folder, error))? {
+        let entry = entry.map_err(|error| unreadable(folder, error))?;
+        let path = entry.path();
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        if path.is_dir() {
+            search(&path, above, found)?;
+        } else if extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str())) {
+            found.push(path);
+        }
+    }
+    above.pop();
+    Ok(())
+}
+
+fn unreadable(path: &Path, source: io::Error) -> ImageError {
+    match source.kind() {
+        io::ErrorKind::NotFound => ImageError::Missing(path.to_path_buf()),
+        _ => ImageError::Unreadable { path: path.to_path_buf(), source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+    use sparsight_schemas::ResizeFilter;
+
+    use super::*;
+
+    fn png(samples: &[u8], width: u32, height: u32, colour: ExtendedColorType) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        PngEncoder::new(&mut bytes).write_image(samples, width, height, colour).unwrap();
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
+        decode_image(bytes, Path::new("an/image.png"))
+    }
+
+    #[test]
+    fn every_kind_of_pixel_becomes_8_bit_rgb() {
+        let wide = |values: &[u16]| values.iter().flat_map(|value| value.to_ne_bytes()).collect::<Vec<u8>>();
+        for (samples, colour, expected) in [
+            (vec![77], ExtendedColorType::L8, [77; 3]),
+            (vec![77, 0], ExtendedColorType::La8, [77; 3]),
+            (vec![1, 2, 3], ExtendedColorType::Rgb8, [1, 2, 3]),
+            (vec![1, 2, 3, 0], ExtendedColorType::Rgba8, [1, 2, 3]),
+            (wide(&[77 * 257]), ExtendedColorType::L16, [77; 3]),
+            (wide(&[257, 2 * 257, 65535]), ExtendedColorType::Rgb16, [1, 2, 255]),
+            (wide(&[257, 2 * 257, 65535, 0]), ExtendedColorType::Rgba16, [1, 2, 255]),
+        ] {
+            let image = decode(&png(&samples, 1, 1, colour)).unwrap();
+            assert_eq!((image.dimensions(), image[(0, 0)].0), ((1, 1), expected), "{colour:?}");
+        }
+    }
+
+    #[test]
+    fn the_input_is_rgb_planes_from_zero_to_one() {
+        let image = decode(&png(&[255, 0, 51], 1, 1, ExtendedColorType::Rgb8)).unwrap();
+        let input = to_input(&image, &InputConfig { height: 16, width: 32, resize: ResizeFilter::Bilinear });
+        assert_eq!(input.dim(), (3, 16, 32));
+        for (plane, value) in input.outer_iter().zip([1.0, 0.0, 0.2]) {
+            assert!(plane.iter().all(|v| *v == value));
+        }
+    }
+
+    #[test]
+    fn no_part_of_a_file_is_an_image() {
+        let samples: Vec<u8> =
+            (0..3 * 20 * 20_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let bytes = png(&samples, 20, 20, ExtendedColorType::Rgb8);
+        decode(&bytes).unwrap();
+        // The last chunk of a PNG is an empty mark; the pixels are whole without it.
+        for end in 0..bytes.len() - 12 {
+            let error = decode(&bytes[..end]).unwrap_err().to_string();
+            assert!(error.starts_with("an/image.png: ") && error.lines().count() == 1, "{end}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_byte_among_the_pixels_is_an_error() {
+        let mut bytes = png(&[9; 3 * 400], 20, 20, ExtendedColorType::Rgb8);
+        let middle = bytes.windows(4).position(|name| name == b"IDAT").unwrap() + 8;
+        bytes[middle] ^= 0xFF;
+        assert!(matches!(decode(&bytes), Err(ImageError::Undecodable { .. })));
+    }
+
+    #[test]
+    fn a_few_bytes_that_claim_many_pixels_are_refused() {
+        // A bitmap header of 60000 x 60000 pixels.
+        let mut bytes = b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0".to_vec();
+        bytes.extend([60_000_u32.to_le_bytes(), 60_000_u32.to_le_bytes()].concat());
+        bytes.extend([1, 0, 24, 0]);
+        bytes.extend([0; 24]);
+        let error = decode(&bytes).unwrap_err().to_string();
+        assert!(error.contains("60000 x 60000 pixels are more than 100 megapixels"), "{error}");
+    }
+
+    #[test]
+    fn folders_are_searched_to_the_bottom_and_sorted() {
+        let root = tempfile::tempdir().unwrap();
+        for file in ["b/2.PNG", "b/10.jpeg", "a/x/1.tif", "c.bmp", "notes.txt", ".hidden.png", ".git/z.png"] {
+            let path = root.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"").unwrap();
+        }
+        let found = find_images(&[root.path(), Path::new("elsewhere/one.dat")]).unwrap();
+        let names: Vec<_> = found.iter().map(|image| image.name.to_str().unwrap()).collect();
+        assert_eq!(names, ["a/x/1.tif", "b/10.jpeg", "b/2.PNG", "c.bmp", "one.dat"]);
+        assert_eq!(found[3].path, root.path().join("c.bmp"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_a_circle_is_followed_once() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("1.png"), b"").unwrap();
+        std::os::unix::fs::symlink(root.path(), root.path().join("again")).unwrap();
+        assert_eq!(find_images(&[root.path()]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn nothing_to_look_at_is_an_error() {
+        assert!(matches!(find_images::<&Path>(&[]), Err(ImageError::NothingGiven)));
+        let empty = tempfile::tempdir().unwrap();
+        let error = find_images(&[empty.path()]).unwrap_err().to_string();
+        assert!(error.contains("no images in this folder"), "{error}");
+    }
+}

@@ -1,0 +1,24 @@
+//! The half of Sparsight that ships: adapts to a new category with a few good images and scores others.
+//!
+//! From an image file to a score: [`images`] decodes and resizes, [`backbone`] computes features, [`dictionary`]
+//! holds those of the support, [`sparse_coding`] explains a query with them, and what it can't explain is energy.
+//! [`detector`] joins these steps; [`maps`], [`heatmap`] and [`npy`] draw and store what they give.
+//!
+//! Architecture invariants: only [`onnxruntime`] and [`backbone`] know of ONNX Runtime; nothing here trains; no
+//! file is ever half-written ([`replace`]).
+
+pub mod backbone;
+pub mod bundle;
+pub mod calibration;
+pub mod detector;
+pub mod dictionary;
+pub mod heatmap;
+pub mod images;
+pub mod maps;
+mod matrix;
+pub mod npy;
+pub mod onnxruntime;
+pub mod replace;
+pub mod sparse_coding;
+pub mod tensors;
+pub mod verify;

@@ -1,0 +1,237 @@
+//! Maps at the size of the original image: interpolated between the places of their values, then smoothed. What the
+//! values mean, and how they are drawn or stored, lives elsewhere.
+//!
+//! Interpolation and smoothing are linear and separable, so each axis is one banded matrix from positions to pixels
+//! (Gaussian times interpolation), and no map of full size is ever smoothed.
+
+use ndarray::{Array2, ArrayView2};
+use sparsight_schemas::{FeatureGeometry, Manifest};
+
+/// Standard deviations after which the Gaussian is cut off.
+const REACH: f32 = 4.0;
+
+/// An energy map, \[h, w\] of the features, as \[`height`, `width`\] of the original image: bilinear between the
+/// pixels that the positions are centred on, then smoothed by the manifest's `scoring.smoothing`, which is in pixels
+/// of the input and grows with the image. Beyond the outer positions and the edges the nearest value goes on. No
+/// value leaves the range of the map's.
+pub fn energy_map_on_image(
+    map: ArrayView2<f32>,
+    manifest: &Manifest,
+    height: usize,
+    width: usize,
+) -> Array2<f32> {
+    on_image(map, &manifest.features, manifest, height, width)
+}
+
+/// As [`energy_map_on_image`] for a gradient map, \[H, W\] of the backbone's input.
+pub fn gradient_map_on_image(
+    map: ArrayView2<f32>,
+    manifest: &Manifest,
+    height: usize,
+    width: usize,
+) -> Array2<f32> {
+    let pixels = FeatureGeometry {
+        channels: 1,
+        height: manifest.input.height,
+        width: manifest.input.width,
+        stride: 1, // its positions are the input's pixels
+    };
+    on_image(map, &pixels, manifest, height, width)
+}
+
+fn on_image(
+    map: ArrayView2<f32>,
+    geometry: &FeatureGeometry,
+    manifest: &Manifest,
+    height: usize,
+    width: usize,
+) -> Array2<f32> {
+    let axis = |positions, pixels, input| {
+        let position = |pixel| geometry.position_of(pixel, pixels, input);
+        let deviation = manifest.scoring.smoothing * pixels as f32 / input as f32;
+        Axis::new(positions, (0..pixels).map(position).collect(), deviation)
+    };
+    let down = axis(map.nrows(), height, manifest.input.height);
+    let across = axis(map.ncols(), width, manifest.input.width);
+    let (lowest, highest) = map
+        .iter()
+        .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &value| (low.min(value), high.max(value)));
+
+    let wide = Array2::from_shape_fn((map.nrows(), width), |(y, x)| {
+        let (first, weights) = &across.bands[x];
+        weights.iter().enumerate().map(|(i, weight)| weight * map[(y, first + i)]).sum::<f32>()
+    });
+    let mut output = Array2::zeros((height, width));
+    for (mut row, (first, weights)) in output.outer_iter_mut().zip(&down.bands) {
+        for (i, &weight) in weights.iter().enumerate() {
+            row.scaled_add(weight, &wide.row(first + i));
+        }
+        // The weights sum to one but for rounding.
+        row.mapv_inplace(|value: f32| value.max(lowest).min(highest));
+    }
+    output
+}
+
+/// One axis of a map: for each pixel the first position that it depends on, and the weights from there.
+struct Axis {
+    bands: Vec<(usize, Vec<f32>)>,
+}
+
+impl Axis {
+    /// `places` are the pixels' places among the positions, `deviation` is the Gaussian's in pixels.
+    fn new(positions: usize, places: Vec<f32>, deviation: f32) -> Self {
+        let places: Vec<f32> =
+            places.into_iter().map(|place| place.clamp(0.0, (positions - 1) as f32)).collect();
+        let gaussian = gaussian(deviation);
+        let reach = gaussian.len() / 2;
+        let last = places.len() - 1;
+        let band = |pixel: usize| {
+            let first = places[pixel.saturating_sub(reach)] as usize;
+            let end = (places[(pixel + reach).min(last)] as usize + 2).min(positions);
+            let mut weights = vec![0.0; end - first];
+            for (i, share) in gaussian.iter().enumerate() {
+                let place = places[(pixel + i).saturating_sub(reach).min(last)];
+                let below = place as usize;
+                let above = (below + 1).min(positions - 1);
+                let fraction = f64::from(place.fract());
+                weights[below - first] += share * (1.0 - fraction);
+                weights[above - first] += share * fraction;
+            }
+            (first, weights.into_iter().map(|weight| weight as f32).collect())
+        };
+        Self { bands: (0..places.len()).map(band).collect() }
+    }
+}
+
+/// A Gaussian at whole pixels around its middle, which sums to one.
+fn gaussian(deviation: f32) -> Vec<f64> {
+    let reach = (REACH * deviation).ceil() as i64;
+    let variance = f64::from(deviation).powi(2).max(f64::MIN_POSITIVE);
+    let values: Vec<f64> = (-reach..=reach).map(|x| (-0.5 * (x * x) as f64 / variance).exp()).collect();
+    let sum: f64 = values.iter().sum();
+    values.into_iter().map(|value| value / sum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use sparsight_schemas::{InputConfig, Manifest, Provenance, ScoringConfig};
+
+    use super::*;
+
+    /// 64 x 48 pixels of input, a position every 8.
+    fn manifest(smoothing: f32) -> Manifest {
+        Manifest {
+            schema_version: 1,
+            name: String::new(),
+            input: InputConfig { height: 64, width: 48, ..InputConfig::default() },
+            features: FeatureGeometry { channels: 8, height: 8, width: 6, stride: 8 },
+            sparse_coding: Default::default(),
+            scoring: ScoringConfig { smoothing, ..ScoringConfig::default() },
+            tolerances: Default::default(),
+            files: Default::default(),
+            provenance: Provenance {
+                version: String::new(),
+                seed: 0,
+                steps: 0,
+                data_fingerprint: None,
+                config: Default::default(),
+            },
+        }
+    }
+
+    fn peak_of(map: &Array2<f32>) -> (usize, usize) {
+        let highest = map.indexed_iter().reduce(|best, next| if next.1 > best.1 { next } else { best });
+        highest.unwrap().0
+    }
+
+    #[test]
+    fn a_peak_lands_on_the_pixel_that_its_position_is_centred_on() {
+        for smoothing in [0.0, 2.0, 5.0] {
+            for (y, x) in [(0, 0), (1, 1), (3, 2), (6, 4)] {
+                let mut map = Array2::zeros((8, 6));
+                map[(y, x)] = 1.0;
+                let same_size = energy_map_on_image(map.view(), &manifest(smoothing), 64, 48);
+                assert_eq!(peak_of(&same_size), (8 * y, 8 * x), "smoothing {smoothing}");
+                // On an image of three times the size, input pixel p covers 3 p to 3 p + 2.
+                let larger = energy_map_on_image(map.view(), &manifest(smoothing), 192, 144);
+                if y > 0 {
+                    assert_eq!(peak_of(&larger), (24 * y + 1, 24 * x + 1), "smoothing {smoothing}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_peak_of_a_gradient_map_stays_on_its_pixel() {
+        for smoothing in [0.0, 3.0] {
+            let mut map = Array2::zeros((64, 48));
+            map[(20, 31)] = 1.0;
+            let drawn = gradient_map_on_image(map.view(), &manifest(smoothing), 64, 48);
+            assert_eq!(peak_of(&drawn), (20, 31));
+        }
+    }
+
+    #[test]
+    fn without_smoothing_a_gradient_map_of_the_same_size_is_unchanged() {
+        let map = Array2::from_shape_fn((64, 48), |(y, x)| (y * 31 + x * 17) as f32 % 7.0);
+        assert_eq!(gradient_map_on_image(map.view(), &manifest(0.0), 64, 48), map);
+    }
+
+    #[test]
+    fn the_bands_equal_interpolation_followed_by_a_gaussian() {
+        let (height, width, deviation) = (96, 72, 1.5 * 2.0_f32);
+        let map = Array2::from_shape_fn((8, 6), |(y, x)| ((y * 6 + x) * 37 % 11) as f32);
+        let at = |place: f32, count: usize| {
+            let place = place.clamp(0.0, (count - 1) as f32);
+            let below = place.floor() as usize;
+            (below, (below + 1).min(count - 1), place - place.floor())
+        };
+        let geometry = manifest(0.0).features;
+        let interpolated = Array2::from_shape_fn((height, width), |(y, x)| {
+            let (top, bottom, v) = at(geometry.position_of(y, height, 64), 8);
+            let (left, right, u) = at(geometry.position_of(x, width, 48), 6);
+            let row = |y| map[(y, left)] * (1.0 - u) + map[(y, right)] * u;
+            row(top) * (1.0 - v) + row(bottom) * v
+        });
+        let reach = (REACH * deviation).ceil() as i64;
+        let weight = |x: i64| (-0.5 * (x * x) as f32 / (deviation * deviation)).exp();
+        let total: f32 = (-reach..=reach).map(weight).sum();
+        let smoothed = Array2::from_shape_fn((height, width), |(y, x)| {
+            let clamp = |i: i64, count: usize| i.clamp(0, count as i64 - 1) as usize;
+            let mut sum = 0.0;
+            for dy in -reach..=reach {
+                for dx in -reach..=reach {
+                    let neighbour = (clamp(y as i64 + dy, height), clamp(x as i64 + dx, width));
+                    sum += weight(dy) * weight(dx) * interpolated[neighbour];
+                }
+            }
+            sum / (total * total)
+        });
+        // An image 1.5 times the input's size has 1.5 times its deviation.
+        let drawn = energy_map_on_image(map.view(), &manifest(deviation / 1.5), height, width);
+        let difference = (&drawn - &smoothed).mapv(f32::abs).fold(0.0_f32, |a, &b| a.max(b));
+        assert!(difference < 1e-4, "{difference}");
+    }
+
+    proptest! {
+        #[test]
+        fn constants_stay_and_no_value_leaves_the_range(
+            values in proptest::collection::vec(0.0_f32..1e3, 48),
+            smoothing in 0.0_f32..20.0,
+            height in 1_usize..150,
+            width in 1_usize..150,
+        ) {
+            let manifest = manifest(smoothing);
+            let constant = Array2::from_elem((8, 6), values[0]);
+            let drawn = energy_map_on_image(constant.view(), &manifest, height, width);
+            prop_assert!(drawn.iter().all(|value| *value == values[0]));
+
+            let map = Array2::from_shape_vec((8, 6), values).unwrap();
+            let (low, high) = map.iter().fold((f32::MAX, 0.0_f32), |(l, h), &v| (l.min(v), h.max(v)));
+            let drawn = energy_map_on_image(map.view(), &manifest, height, width);
+            prop_assert_eq!(drawn.dim(), (height, width));
+            prop_assert!(drawn.iter().all(|value| (low..=high).contains(value)));
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The sparse coding layer in f32 on arrays: support features become atoms, a query is explained by few of them,
+//! and what they can't explain is its energy. The training half has the same functions in the same order on its own
+//! tensors; golden cases pin both.
+//!
+//! Shapes: n images, h x w positions, d channels, receptive field l, m = d l l values of a position, A atoms.
+
+mod atoms;
+mod codes;
+mod energy;
+mod spectral_norm;
+mod unfold;
+
+pub use atoms::{Atoms, dictionary};
+pub use codes::{codes, lambdas, shrink};
+pub use energy::{energy, energy_map, features_gradient};
+pub use unfold::{fold, unfold};

@@ -1,0 +1,116 @@
+//! The largest eigenvalue of a Gram matrix, by the Lanczos method: tens of products with a vector where power
+//! iteration takes hundreds. It is all that the dictionary needs of linear algebra beyond products.
+
+use ndarray::{Array1, ArrayView2, Axis};
+
+/// The steps end when this many more change the eigenvalue by less than the share `CONVERGED`.
+const STEPS_BETWEEN_CHECKS: usize = 4;
+const CONVERGED: f64 = 1e-10;
+const MOST_STEPS: usize = 400;
+
+/// The largest eigenvalue of a positive semidefinite `matrix` \[A, A\].
+///
+/// In the space of v, Gv, GGv, .. the matrix is tridiagonal; its largest eigenvalue there is soon that of the whole.
+pub(super) fn largest_eigenvalue(matrix: ArrayView2<f32>) -> f64 {
+    // Regular entries can be orthogonal to the top eigenvector of a symmetric support: equal ones are for a feature and
+    // its negative, multiples of the golden ratio for two such pairs. Random ones have no such pattern.
+    let mut state = 1u64;
+    let mut vector = Array1::from_shape_simple_fn(matrix.nrows(), || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        0.5 + (state >> 40) as f64 / (1u64 << 24) as f64
+    });
+    vector /= norm(&vector);
+    let mut previous = Array1::zeros(matrix.nrows());
+    let mut row_in_f64 = Array1::zeros(matrix.nrows());
+    let (mut diagonal, mut beside): (Vec<f64>, Vec<f64>) = (vec![], vec![]);
+    let mut eigenvalue = 0.0;
+    for step in 1..=MOST_STEPS {
+        let mut image = matrix.map_axis(Axis(1), |row| {
+            row_in_f64.zip_mut_with(&row, |exact, &entry| *exact = f64::from(entry));
+            row_in_f64.dot(&vector)
+        });
+        let along = image.dot(&vector);
+        image.scaled_add(-along, &vector);
+        image.scaled_add(-beside.last().copied().unwrap_or(0.0), &previous);
+        let rest = norm(&image);
+        diagonal.push(along);
+        // Nothing new: the space is closed, or all of it is rounding.
+        let exhausted = rest <= 1e-12 * along.abs() || step == MOST_STEPS;
+        if exhausted || step % STEPS_BETWEEN_CHECKS == 0 {
+            let before = std::mem::replace(&mut eigenvalue, largest_of_tridiagonal(&diagonal, &beside));
+            if exhausted || eigenvalue - before <= CONVERGED * eigenvalue {
+                break;
+            }
+        }
+        beside.push(rest);
+        previous = std::mem::replace(&mut vector, image / rest);
+    }
+    eigenvalue
+}
+
+/// The largest eigenvalue of the symmetric matrix with this diagonal and, beside it, these entries; by bisection.
+fn largest_of_tridiagonal(diagonal: &[f64], beside: &[f64]) -> f64 {
+    // x exceeds all eigenvalues exactly if all pivots of the matrix less x are negative.
+    let exceeds_all = |x: f64| {
+        let mut pivot = f64::INFINITY;
+        diagonal.iter().zip([0.0].iter().chain(beside)).all(|(along, beside)| {
+            pivot = along - x - beside * beside / pivot;
+            pivot < 0.0
+        })
+    };
+    let largest = |entries: &[f64]| entries.iter().fold(0.0, |largest: f64, entry| largest.max(*entry));
+    let (mut low, mut high) = (0.0, largest(diagonal) + 2.0 * largest(beside));
+    while high - low > 1e-13 * high {
+        let middle = 0.5 * (low + high);
+        if exceeds_all(middle) { high = middle } else { low = middle }
+    }
+    high
+}
+
+fn norm(vector: &Array1<f64>) -> f64 {
+    vector.dot(vector).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array1, Array2, array};
+
+    use super::*;
+
+    #[track_caller]
+    fn assert_eigenvalue(matrix: Array2<f32>, expected: f64) {
+        let computed = largest_eigenvalue(matrix.view());
+        assert!((computed - expected).abs() <= 1e-6 * expected, "{computed} {expected}");
+    }
+
+    #[test]
+    fn small_matrices_have_the_eigenvalue_of_the_textbook() {
+        assert_eigenvalue(array![[3.0]], 3.0);
+        assert_eigenvalue(array![[2.0, 1.0], [1.0, 2.0]], 3.0);
+        assert_eigenvalue(array![[2.0, -1.0], [-1.0, 2.0]], 3.0);
+        assert_eigenvalue(array![[1.0, -1.0], [-1.0, 1.0]], 2.0);
+        assert_eigenvalue(Array2::eye(5), 1.0);
+        assert_eigenvalue(Array2::zeros((4, 4)), 0.0);
+    }
+
+    #[test]
+    fn close_eigenvalues_are_told_apart() {
+        assert_eigenvalue(Array2::from_diag(&array![0.998, 1.0, 0.999]), 1.0);
+        let many = Array1::from_shape_fn(500, |i| 1.0 - ((i * 7 + 123) % 500) as f32 * 1e-5);
+        assert_eigenvalue(Array2::from_diag(&many), 1.0);
+    }
+
+    #[test]
+    fn it_is_the_limit_of_power_iteration() {
+        let factor = Array2::from_shape_fn((30, 80), |(r, c)| ((r * 83 + c * 37) as f32 * 0.7).sin());
+        let gram = factor.t().dot(&factor);
+        let mut vector = Array1::from_shape_fn(80, |i| 1.0 + (i as f64).sin());
+        let mut expected = 0.0;
+        for _ in 0..20_000 {
+            vector /= norm(&vector);
+            vector = gram.mapv(f64::from).dot(&vector);
+            expected = norm(&vector);
+        }
+        assert_eigenvalue(gram, expected);
+    }
+}

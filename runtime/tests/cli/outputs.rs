@@ -1,0 +1,90 @@
+//! Results that can't be written, or must not be.
+
+use std::{fs, path::Path};
+
+use crate::sandbox::{Sandbox, bundle, failure, names, one_line, sparsight, texture};
+
+#[test]
+fn results_that_cannot_be_written_are_named_and_leave_nothing() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.dictionary();
+    let good = sandbox.path("good");
+    let before = sandbox.entries();
+    // Below a file, and in a folder that is not there: refused to every user, root included.
+    for (path, part) in [(file.join("below"), "does not exist"), (sandbox.path("no/such"), "does not exist")]
+    {
+        let named = path.to_str().unwrap().to_owned();
+        let mut adapt = sparsight("adapt");
+        names(&failure(adapt.arg(bundle()).arg(&good).arg("-o").arg(&path), 1), &[&named, part]);
+        names(&failure(sandbox.score().arg(&good).arg("-o").arg(&path), 1), &[&named, part]);
+    }
+    names(&failure(sandbox.score().arg(&good).arg("-o").arg(&good), 1), &["is a folder, not a file"]);
+    for flag in ["--heatmaps", "--save-maps"] {
+        let assert = sandbox.score().arg(&good).arg(flag).arg(file.join("below")).assert().code(1);
+        names(&one_line(&assert.get_output().stderr), &["can't be made a folder"]);
+    }
+    assert_eq!(sandbox.entries(), before);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_permission_to_write_is_said_before_anything_is_scored() {
+    let sandbox = Sandbox::new();
+    let good = sandbox.good_images();
+    // Not even root may make files there.
+    let forbidden = Path::new("/proc/self/scores.json");
+    names(
+        &failure(sandbox.score().arg(&good).arg("-o").arg(forbidden), 1),
+        &["/proc/self/scores.json: can't be written"],
+    );
+    let mut adapt = sparsight("adapt");
+    names(&failure(adapt.arg(bundle()).arg(&good).arg("-o").arg(forbidden), 1), &["/proc/self/scores.json"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_read_only_folder_is_left_as_it_is() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = Sandbox::new();
+    let good = sandbox.good_images();
+    fs::create_dir(sandbox.path("locked")).unwrap();
+    fs::set_permissions(sandbox.path("locked"), fs::Permissions::from_mode(0o555)).unwrap();
+    if fs::write(sandbox.path("locked/probe"), b"").is_ok() {
+        fs::remove_file(sandbox.path("locked/probe")).unwrap();
+        eprintln!("skipped: this user writes to read-only folders");
+        return;
+    }
+    let mut adapt = sparsight("adapt");
+    let line = failure(adapt.arg(bundle()).arg(&good).arg("-o").arg(sandbox.path("locked/new")), 1);
+    names(&line, &["locked/new: can't be written", "allow writing"]);
+}
+
+#[test]
+fn images_that_would_share_a_file_are_refused_before_anything_is_written() {
+    let sandbox = Sandbox::new();
+    let dictionary = sandbox.dictionary();
+    let (one, two) = (sandbox.image("x/1.png", texture(9, 9, 1)), sandbox.image("y/1.png", texture(9, 9, 2)));
+    let twin = sandbox.image("x/1.bmp", texture(9, 9, 3));
+    let before = sandbox.entries();
+    for images in [[&one, &two], [&one, &twin]] {
+        let mut score = sandbox.score();
+        score.args(images).arg("--heatmaps").arg(sandbox.path("heatmaps"));
+        names(&failure(&mut score, 1), &["would hold the results of both", "1.png"]);
+    }
+    assert_eq!(sandbox.entries(), before);
+    assert!(dictionary.exists());
+}
+
+#[test]
+fn no_result_replaces_an_image() {
+    let sandbox = Sandbox::new();
+    sandbox.dictionary();
+    let good = sandbox.path("good");
+    let image = good.join("000.png");
+    let before = fs::read(&image).unwrap();
+    names(&failure(sandbox.score().arg(&good).arg("--heatmaps").arg(&good), 1), &["is one of the images"]);
+    names(&failure(sandbox.score().arg(&good).arg("-o").arg(&image), 1), &["is one of the images"]);
+    let mut adapt = sparsight("adapt");
+    names(&failure(adapt.arg(bundle()).arg(&good).arg("-o").arg(&image), 1), &["is one of the images"]);
+    assert_eq!(fs::read(&image).unwrap(), before);
+}

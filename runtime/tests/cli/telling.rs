@@ -1,0 +1,135 @@
+//! `verify`, `info`, `bench`, help and usage.
+
+use serde_json::Value;
+
+use crate::sandbox::{Sandbox, bundle, failure, names, sparsight};
+
+#[test]
+fn the_bundle_gives_on_this_machine_what_it_gave_where_it_was_made() {
+    let assert = sparsight("verify").arg(bundle()).assert().success();
+    let text = String::from_utf8_lossy(&assert.get_output().stdout).into_owned();
+    names(&text, &["query_features", "codes", "energy_map", "image_gradient", "holds"]);
+    assert!(!text.contains("differs"), "{text}");
+}
+
+#[test]
+fn a_machine_that_gives_other_results_is_told_the_stages() {
+    let sandbox = Sandbox::new();
+    let bundle = sandbox.bundle();
+    // Another schedule stands for another machine: features agree, what follows does not.
+    let path = bundle.join("manifest.yaml");
+    let manifest = std::fs::read_to_string(&path).unwrap();
+    let lambda = manifest.lines().find(|line| line.trim_start().starts_with("lambda_max:")).unwrap();
+    std::fs::write(&path, manifest.replacen(lambda, "  lambda_max: 0.9", 1)).unwrap();
+    let assert = sparsight("verify").arg(&bundle).assert().code(1);
+    let line = crate::sandbox::one_line(&assert.get_output().stderr);
+    names(&line, &["this machine gives other results (lambdas, codes", "--provider cpu"]);
+    let text = String::from_utf8_lossy(&assert.get_output().stdout).into_owned();
+    let features = text.lines().find(|line| line.starts_with("query_features")).unwrap();
+    assert!(features.ends_with("holds"), "{text}");
+}
+
+#[test]
+fn info_says_what_a_bundle_and_a_dictionary_are() {
+    let sandbox = Sandbox::new();
+    let dictionary = sandbox.dictionary();
+    let said = |path: &std::path::Path, json: bool| {
+        let mut info = sparsight("info");
+        info.arg(path).args(json.then_some("--json"));
+        String::from_utf8(info.assert().success().get_output().stdout.clone()).unwrap()
+    };
+    names(&said(&bundle(), false), &["input", "features", "sparse coding", "smoothing"]);
+    names(&said(&dictionary, false), &["5 shots", "threshold"]);
+    let bundle: Value = serde_json::from_str(&said(&bundle(), true)).unwrap();
+    let dictionary: Value = serde_json::from_str(&said(&dictionary, true)).unwrap();
+    assert_eq!(dictionary["bundle_sha256"], bundle["sha256"]);
+    assert_eq!(dictionary["shots"].as_array().unwrap().len(), 5);
+    assert_eq!(bundle["manifest"]["schema_version"], 1);
+    names(&failure(sparsight("info").arg("nowhere"), 1), &["nowhere: no such file"]);
+}
+
+#[test]
+fn bench_gives_a_median_for_every_stage() {
+    let sandbox = Sandbox::new();
+    let dictionary = sandbox.dictionary();
+    for images in [None, Some(sandbox.path("good"))] {
+        let mut bench = sparsight("bench");
+        bench.arg(bundle()).arg(&dictionary).args(["--repeat", "3", "--threads", "1", "--json"]);
+        if let Some(images) = images {
+            bench.arg("--images").arg(images);
+        }
+        let figures: Value = serde_json::from_slice(&bench.assert().success().get_output().stdout).unwrap();
+        for stage in ["decode_ms", "backbone_ms", "sparse_coding_ms", "gradient_map_ms", "total_ms"] {
+            assert!(figures[stage].as_f64().unwrap() > 0.0, "{stage} in {figures}");
+        }
+        assert_eq!(figures["threads"], 1);
+        assert!(figures["atoms"].as_u64().unwrap() > 0);
+    }
+    let mut bench = sparsight("bench");
+    let assert = bench.arg(bundle()).arg(&dictionary).args(["--repeat", "1"]).assert().success();
+    names(&String::from_utf8_lossy(&assert.get_output().stdout), &["decode_ms", "total_ms"]);
+}
+
+#[test]
+fn every_help_has_an_example() {
+    let commands: [&[&str]; 10] = [
+        &[],
+        &["adapt"],
+        &["score"],
+        &["dictionary", "list"],
+        &["dictionary", "add"],
+        &["dictionary", "remove"],
+        &["verify"],
+        &["info"],
+        &["bench"],
+        &["help", "score"],
+    ];
+    for command in commands {
+        let mut sparsight = assert_cmd::Command::cargo_bin("sparsight").unwrap();
+        sparsight.args(command);
+        if command.first() != Some(&"help") {
+            sparsight.arg("--help");
+        }
+        let assert = sparsight.assert().success();
+        names(&String::from_utf8_lossy(&assert.get_output().stdout), &["Example:\n  sparsight "]);
+    }
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    for arguments in [
+        &["score", "bundle"][..],
+        &["adapt", "bundle", "image.png"],
+        &["adapt", "bundle", "image.png", "-o", "d", "--false-alarm-rate", "0"],
+        &["adapt", "bundle", "image.png", "-o", "d", "--false-alarm-rate", "1.5"],
+        &["adapt", "bundle", "image.png", "-o", "d", "--max-atoms", "0"],
+        &["score", "bundle", "d", "image.png", "--format", "xml"],
+        &["score", "bundle", "d", "image.png", "--map", "gradient"],
+        &["score", "bundle", "d", "image.png", "--provider", "tpu"],
+        &["score", "bundle", "d", "image.png", "--threads", "0"],
+        &["bench", "bundle", "d", "--repeat", "0"],
+        &["unknown"],
+        &[],
+    ] {
+        let mut sparsight = assert_cmd::Command::cargo_bin("sparsight").unwrap();
+        let assert = sparsight.args(arguments).assert().code(2);
+        assert_eq!(assert.get_output().stdout, b"", "{arguments:?}");
+    }
+}
+
+#[test]
+fn verbose_names_the_library_and_the_provider() {
+    let assert = sparsight("verify").arg(bundle()).arg("-v").assert().success();
+    names(&String::from_utf8_lossy(&assert.get_output().stderr), &["ONNX Runtime: ", "provider: cpu"]);
+}
+
+#[test]
+fn auto_says_which_provider_it_came_to() {
+    let mut sparsight = assert_cmd::Command::cargo_bin("sparsight").unwrap();
+    let assert = sparsight.args(["verify", "-v"]).arg(bundle()).assert().success();
+    let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    match stderr.contains("provider: cuda") {
+        true => assert!(!stderr.contains("does not start"), "{stderr}"),
+        false => names(&stderr, &["provider: cpu", "CUDA does not start"]),
+    }
+}

@@ -1,0 +1,474 @@
+//! The training config as it is written in YAML, with its defaults and what makes it valid.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{NORM_GROUPS, Validate, Violation};
+
+/// Everything that decides what a training run produces, apart from the images themselves.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Name of the bundle that this config makes.
+    pub name: String,
+    /// Seed of the weights, the episodes, the negatives and the sampler's noise.
+    pub seed: u64,
+    /// Size of the images that the backbone sees.
+    pub input: InputConfig,
+    /// Shape of the backbone.
+    pub backbone: BackboneConfig,
+    /// The sparse coding layer.
+    pub sparse_coding: SparseCodingConfig,
+    /// How an energy map becomes the score of an image.
+    pub scoring: ScoringConfig,
+    /// Where training images come from.
+    pub data: DataConfig,
+    /// How many tasks, shots and queries make a training step.
+    pub episodes: EpisodeConfig,
+    /// How queries are spoilt into the sampler's starting points.
+    pub negatives: NegativesConfig,
+    /// The sampler.
+    pub langevin: LangevinConfig,
+    /// Weights of the terms of the loss.
+    pub objective: ObjectiveConfig,
+    /// Adam.
+    pub optimizer: OptimizerConfig,
+    /// Length of the run and what it writes.
+    pub training: TrainingConfig,
+}
+
+/// Size of the images that the backbone sees, and how they get there.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct InputConfig {
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+    /// Interpolation from the original image, always antialiased.
+    pub resize: ResizeFilter,
+}
+
+/// Interpolation kernels; all are widened when shrinking, so that none of them aliases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ResizeFilter {
+    /// Triangle kernel.
+    #[default]
+    Bilinear,
+    /// Catmull-Rom cubic kernel.
+    Bicubic,
+    /// Lanczos kernel with three lobes.
+    Lanczos,
+}
+
+/// Shape of the `resnet10` backbone; one entry of `widths` and of `strides` for each stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct BackboneConfig {
+    /// Output channels of each stage (1 to 4 stages); the stem has as many as the first.
+    pub widths: Vec<usize>,
+    /// Stride of each stage, 1 or 2.
+    pub strides: Vec<usize>,
+    /// Channels d of the features.
+    pub feature_channels: usize,
+}
+
+/// The sparse coding layer: dictionary, schedule and shrinkage.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct SparseCodingConfig {
+    /// Side l of the neighbourhood that one atom covers, in feature positions; odd.
+    pub receptive_field: usize,
+    /// Iterations N of Eq. (6).
+    pub steps: usize,
+    /// First lambda of the schedule.
+    pub lambda_max: f64,
+    /// Last lambda of the schedule.
+    pub lambda_star: f64,
+    /// The shrinkage function.
+    pub shrinkage: Shrinkage,
+    /// Steepness of the sigmoid shrinkage; the other kinds ignore it.
+    pub tau: f64,
+}
+
+/// How codes are pulled towards zero in each iteration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Shrinkage {
+    /// u * sigmoid(tau * (|u| - lambda)), Eq. (9).
+    #[default]
+    Sigmoid,
+    /// sign(u) * max(|u| - lambda, 0), Eq. (7).
+    Soft,
+    /// u: no shrinkage, an ablation.
+    None,
+}
+
+/// How an energy map becomes the score of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct ScoringConfig {
+    /// The anomaly score is the mean of this share of the positions, those of highest energy, at least one:
+    /// 1.0 is the mean of the map, a tiny share its maximum.
+    pub top_fraction: f32,
+    /// Standard deviation of the Gaussian that smooths maps at the size of the original image, in pixels of the
+    /// backbone's input; 0 leaves them as they are.
+    pub smoothing: f32,
+}
+
+/// Where training images come from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// Folders of categories in the MVTec-AD layout; relative ones start at the working directory.
+    pub roots: Vec<String>,
+    /// Names of the only categories to use; empty for all.
+    pub include: Vec<String>,
+    /// Names of categories to leave out.
+    pub exclude: Vec<String>,
+}
+
+/// How many tasks, shots and queries make a training step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct EpisodeConfig {
+    /// Episodes whose gradients are averaged in a step.
+    pub tasks: usize,
+    /// Support images K of an episode.
+    pub shots: usize,
+    /// Query images M of an episode.
+    pub queries: usize,
+}
+
+/// How queries are spoilt into the sampler's starting points (appendix A.4).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct NegativesConfig {
+    /// Fewest and most patches of an image.
+    pub patches: [usize; 2],
+    /// Smallest and largest area of a patch, as a share of the image.
+    pub area: [f32; 2],
+    /// Smallest and largest ratio of a patch's height to its width.
+    pub aspect_ratio: [f32; 2],
+    /// How often each kind is drawn, relative to the others.
+    pub kinds: NegativeKinds,
+}
+
+/// How often each kind of patch is drawn, relative to the others.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct NegativeKinds {
+    /// Uniform noise.
+    pub noise: f32,
+    /// One colour.
+    pub constant: f32,
+    /// A piece of the same image.
+    pub copy_paste: f32,
+    /// Gaussian blur.
+    pub blur: f32,
+}
+
+/// The sampler, Eq. (4): x <- clip(x - step_size/2 * dE/dx + noise_std * eps, 0, 1).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct LangevinConfig {
+    /// Steps from the negative to the sample.
+    pub steps: usize,
+    /// Step size on the energy of Eq. (8), a mean.
+    pub step_size: f64,
+    /// Standard deviation of the noise, in units of the image's range [0, 1].
+    pub noise_std: f64,
+}
+
+/// Weights of the terms of the loss, Eq. (12).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct ObjectiveConfig {
+    /// Weight of the reconstruction term, mean((LD(x~) - x)^2).
+    pub eta_rec: f64,
+    /// Weight of the contrastive divergence term, mean(E(x) - E(LD(x~))).
+    pub eta_cd: f64,
+}
+
+/// Adam.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimizerConfig {
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Decay of the first moment.
+    pub beta_1: f32,
+    /// Decay of the second moment.
+    pub beta_2: f32,
+    /// What is added to the root of the second moment.
+    pub epsilon: f32,
+}
+
+/// Length of the run and what it writes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingConfig {
+    /// Steps of the run; 0 keeps the random weights.
+    pub steps: usize,
+    /// Steps between checkpoints.
+    pub checkpoint_every: usize,
+    /// Folder of the run: checkpoint, metrics.
+    pub output: String,
+}
+
+impl Default for InputConfig {
+    fn default() -> Self {
+        Self { height: 128, width: 128, resize: ResizeFilter::default() }
+    }
+}
+
+impl Default for BackboneConfig {
+    fn default() -> Self {
+        Self { widths: vec![32, 64, 128, 256], strides: vec![1, 2, 2, 2], feature_channels: 256 }
+    }
+}
+
+impl Default for SparseCodingConfig {
+    fn default() -> Self {
+        Self {
+            receptive_field: 3,
+            steps: 8,
+            lambda_max: 0.3,
+            lambda_star: 0.05,
+            shrinkage: Shrinkage::default(),
+            tau: 20.0,
+        }
+    }
+}
+
+impl Default for ScoringConfig {
+    fn default() -> Self {
+        Self { top_fraction: 0.01, smoothing: 4.0 }
+    }
+}
+
+impl Default for EpisodeConfig {
+    fn default() -> Self {
+        Self { tasks: 4, shots: 10, queries: 10 }
+    }
+}
+
+impl Default for NegativesConfig {
+    fn default() -> Self {
+        Self {
+            patches: [1, 3],
+            area: [0.0025, 0.025],
+            aspect_ratio: [0.01, 100.0],
+            kinds: NegativeKinds::default(),
+        }
+    }
+}
+
+impl Default for NegativeKinds {
+    fn default() -> Self {
+        Self { noise: 1.0, constant: 1.0, copy_paste: 1.0, blur: 1.0 }
+    }
+}
+
+impl Default for LangevinConfig {
+    fn default() -> Self {
+        Self { steps: 5, step_size: 200.0, noise_std: 0.005 }
+    }
+}
+
+impl Default for ObjectiveConfig {
+    fn default() -> Self {
+        Self { eta_rec: 1.0, eta_cd: 0.25 }
+    }
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self { learning_rate: 1e-4, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8 }
+    }
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self { steps: 1000, checkpoint_every: 100, output: "runs/default".into() }
+    }
+}
+
+impl BackboneConfig {
+    /// Name and shape of every parameter (convolutions OIHW, norms \[C\]), in the order of the forward pass.
+    pub fn parameters(&self) -> Vec<(String, Vec<usize>)> {
+        let mut parameters = Vec::new();
+        let mut block = |name: &str, conv: &str, norm: &str, [output, input, side]: [usize; 3]| {
+            parameters.push((format!("{name}{conv}.weight"), vec![output, input, side, side]));
+            parameters.push((format!("{name}{norm}.weight"), vec![output]));
+            parameters.push((format!("{name}{norm}.bias"), vec![output]));
+        };
+        let mut input = self.widths[0];
+        block("stem.", "conv", "norm", [input, 3, 7]);
+        for (i, &width) in self.widths.iter().enumerate() {
+            let stage = format!("stage{}.", i + 1);
+            block(&stage, "conv1", "norm1", [width, input, 3]);
+            block(&stage, "conv2", "norm2", [width, width, 3]);
+            block(&stage, "shortcut.conv", "shortcut.norm", [width, input, 1]);
+            input = width;
+        }
+        block("head.", "conv", "norm", [self.feature_channels, input, 1]);
+        parameters
+    }
+
+    /// What is wrong with the shape, if anything.
+    pub fn validate(&self) -> Result<(), Violation> {
+        if !(1..=4).contains(&self.widths.len()) {
+            return Err(Violation::StageCount(self.widths.len()));
+        }
+        if self.strides.len() != self.widths.len() {
+            return Err(Violation::StridesPerStage {
+                widths: self.widths.len(),
+                strides: self.strides.len(),
+            });
+        }
+        if let Some(&width) = self.widths.iter().find(|w| **w == 0 || !w.is_multiple_of(NORM_GROUPS)) {
+            return Err(Violation::WidthNotInGroups(width));
+        }
+        if let Some(&stride) = self.strides.iter().find(|s| !(1..=2).contains(*s)) {
+            return Err(Violation::Stride(stride));
+        }
+        if self.feature_channels == 0 || !self.feature_channels.is_multiple_of(NORM_GROUPS) {
+            return Err(Violation::FeatureChannelsNotInGroups(self.feature_channels));
+        }
+        Ok(())
+    }
+}
+
+impl InputConfig {
+    /// What is wrong with the size, if anything.
+    pub fn validate(&self) -> Result<(), Violation> {
+        for (field, side) in [("input.height", self.height), ("input.width", self.width)] {
+            if !(16..=4096).contains(&side) {
+                return Err(Violation::InputSize { field, side });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SparseCodingConfig {
+    /// What is wrong with the settings, if anything.
+    pub fn validate(&self) -> Result<(), Violation> {
+        if self.receptive_field.is_multiple_of(2) || self.receptive_field > 15 {
+            return Err(Violation::ReceptiveField(self.receptive_field));
+        }
+        if !(1..=1000).contains(&self.steps) {
+            return Err(Violation::SparseCodingSteps(self.steps));
+        }
+        if !(self.lambda_max > 0.0 && self.lambda_max.is_finite()) {
+            return Err(Violation::LambdaMax(self.lambda_max));
+        }
+        if !(self.lambda_star > 0.0 && self.lambda_star <= self.lambda_max) {
+            return Err(Violation::LambdaStar { lambda_star: self.lambda_star, lambda_max: self.lambda_max });
+        }
+        if !(self.tau > 0.0 && self.tau.is_finite()) {
+            return Err(Violation::Tau(self.tau));
+        }
+        Ok(())
+    }
+}
+
+impl ScoringConfig {
+    /// What is wrong with the settings, if anything.
+    pub fn validate(&self) -> Result<(), Violation> {
+        if !(self.top_fraction > 0.0 && self.top_fraction <= 1.0) {
+            return Err(Violation::TopFraction(self.top_fraction));
+        }
+        if !(0.0..=1000.0).contains(&self.smoothing) {
+            return Err(Violation::Smoothing(self.smoothing));
+        }
+        Ok(())
+    }
+}
+
+impl NegativesConfig {
+    /// What is wrong with the settings, if anything.
+    pub fn validate(&self) -> Result<(), Violation> {
+        let [fewest, most] = self.patches;
+        if fewest == 0 || fewest > most {
+            return Err(Violation::Patches(self.patches));
+        }
+        let [smallest, largest] = self.area;
+        if !(smallest > 0.0 && smallest <= largest && largest <= 1.0) {
+            return Err(Violation::PatchArea(self.area));
+        }
+        let [flattest, tallest] = self.aspect_ratio;
+        if !(flattest > 0.0 && flattest <= tallest && tallest.is_finite()) {
+            return Err(Violation::PatchAspectRatio(self.aspect_ratio));
+        }
+        let weights = self.kinds.weights();
+        if !(weights.iter().all(|w| *w >= 0.0 && w.is_finite()) && weights.iter().sum::<f32>() > 0.0) {
+            return Err(Violation::PatchKinds(weights));
+        }
+        Ok(())
+    }
+}
+
+impl NegativeKinds {
+    /// The weights in the order noise, constant, copy-paste, blur.
+    pub fn weights(&self) -> [f32; 4] {
+        [self.noise, self.constant, self.copy_paste, self.blur]
+    }
+}
+
+impl Validate for Config {
+    fn validate(&self) -> Result<(), Violation> {
+        self.input.validate()?;
+        self.backbone.validate()?;
+        self.sparse_coding.validate()?;
+        self.scoring.validate()?;
+        self.negatives.validate()?;
+        let counts = BTreeMap::from([
+            ("episodes.tasks", self.episodes.tasks),
+            ("episodes.shots", self.episodes.shots),
+            ("episodes.queries", self.episodes.queries),
+            ("training.checkpoint_every", self.training.checkpoint_every),
+        ]);
+        if let Some((&field, _)) = counts.iter().find(|(_, count)| **count == 0) {
+            return Err(Violation::ZeroCount(field));
+        }
+        let scales = [
+            ("langevin.step_size", self.langevin.step_size),
+            ("langevin.noise_std", self.langevin.noise_std),
+            ("objective.eta_rec", self.objective.eta_rec),
+            ("objective.eta_cd", self.objective.eta_cd),
+            ("optimizer.learning_rate", self.optimizer.learning_rate),
+        ];
+        if let Some(&(field, value)) = scales.iter().find(|(_, value)| !(*value >= 0.0 && value.is_finite()))
+        {
+            return Err(Violation::Negative { field, value });
+        }
+        let decays =
+            [("optimizer.beta_1", self.optimizer.beta_1), ("optimizer.beta_2", self.optimizer.beta_2)];
+        if let Some(&(field, value)) = decays.iter().find(|(_, value)| !(0.0..1.0).contains(value)) {
+            return Err(Violation::Decay { field, value });
+        }
+        if !(self.optimizer.epsilon > 0.0 && self.optimizer.epsilon.is_finite()) {
+            return Err(Violation::OptimizerEpsilon(self.optimizer.epsilon));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! Every way in which a config or a manifest can be wrong although it is well-formed; nothing is checked here.
+
+/// One broken rule; the message says what is allowed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs)] // the messages say it
+pub enum Violation {
+    #[error("{side} pixels; must be between 16 and 4096")]
+    InputSize { field: &'static str, side: usize },
+    #[error("{0} stages; must be 1 to 4")]
+    StageCount(usize),
+    #[error("{strides} strides for {widths} widths; must be one for each stage")]
+    StridesPerStage { widths: usize, strides: usize },
+    #[error("width {0}; must be a positive multiple of 8, the groups of the group normalisation")]
+    WidthNotInGroups(usize),
+    #[error("stride {0}; must be 1 or 2")]
+    Stride(usize),
+    #[error("{0} channels; must be a positive multiple of 8, the groups of the group normalisation")]
+    FeatureChannelsNotInGroups(usize),
+    #[error("{0}; must be odd and at most 15")]
+    ReceptiveField(usize),
+    #[error("{0} iterations; must be 1 to 1000")]
+    SparseCodingSteps(usize),
+    #[error("{0}; must be positive and finite")]
+    LambdaMax(f64),
+    #[error("{lambda_star}; must be positive and at most lambda_max, {lambda_max}")]
+    LambdaStar { lambda_star: f64, lambda_max: f64 },
+    #[error("{0}; must be positive and finite")]
+    Tau(f64),
+    #[error("{0}; must be above 0 and at most 1")]
+    TopFraction(f32),
+    #[error("{0}; must be between 0 and 1000 pixels")]
+    Smoothing(f32),
+    #[error("{0:?} patches; must be [fewest, most] with 1 <= fewest <= most")]
+    Patches([usize; 2]),
+    #[error("{0:?}; must be [smallest, largest] with 0 < smallest <= largest <= 1")]
+    PatchArea([f32; 2]),
+    #[error("{0:?}; must be [smallest, largest] with 0 < smallest <= largest")]
+    PatchAspectRatio([f32; 2]),
+    #[error("weights {0:?}; must be non-negative and not all zero")]
+    PatchKinds([f32; 4]),
+    #[error("0; must be at least 1")]
+    ZeroCount(&'static str),
+    #[error("{value}; must be finite and not negative")]
+    Negative { field: &'static str, value: f64 },
+    #[error("{value}; must be at least 0 and below 1")]
+    Decay { field: &'static str, value: f32 },
+    #[error("{0}; must be positive and finite")]
+    OptimizerEpsilon(f32),
+    #[error(
+        "version {0}; this program reads version 1: export the bundle again with a matching sparsight-train"
+    )]
+    SchemaVersion(u32),
+    #[error("0; must be at least 1")]
+    EmptyFeatures(&'static str),
+    #[error("no sha256 for {0}; export the bundle again")]
+    FileNotListed(&'static str),
+    #[error("{file}: {sha256:?} is not a sha256 (64 lower-case hexadecimal digits)")]
+    NotASha256 { file: String, sha256: String },
+    #[error("{file}: a bundle holds only files named {allowed}")]
+    UnknownFile { file: String, allowed: String },
+    #[error("{value}; must be positive and finite")]
+    Tolerance { field: &'static str, value: f32 },
+}
+
+impl Violation {
+    /// Where the broken rule applies, as keys from the top joined by dots.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::InputSize { field, .. }
+            | Self::ZeroCount(field)
+            | Self::Negative { field, .. }
+            | Self::Decay { field, .. }
+            | Self::EmptyFeatures(field)
+            | Self::Tolerance { field, .. } => field,
+            Self::StageCount(_) | Self::WidthNotInGroups(_) => "backbone.widths",
+            Self::StridesPerStage { .. } | Self::Stride(_) => "backbone.strides",
+            Self::FeatureChannelsNotInGroups(_) => "backbone.feature_channels",
+            Self::ReceptiveField(_) => "sparse_coding.receptive_field",
+            Self::SparseCodingSteps(_) => "sparse_coding.steps",
+            Self::LambdaMax(_) => "sparse_coding.lambda_max",
+            Self::LambdaStar { .. } => "sparse_coding.lambda_star",
+            Self::Tau(_) => "sparse_coding.tau",
+            Self::TopFraction(_) => "scoring.top_fraction",
+            Self::Smoothing(_) => "scoring.smoothing",
+            Self::Patches(_) => "negatives.patches",
+            Self::PatchArea(_) => "negatives.area",
+            Self::PatchAspectRatio(_) => "negatives.aspect_ratio",
+            Self::PatchKinds(_) => "negatives.kinds",
+            Self::OptimizerEpsilon(_) => "optimizer.epsilon",
+            Self::SchemaVersion(_) => "schema_version",
+            Self::FileNotListed(_) | Self::NotASha256 { .. } | Self::UnknownFile { .. } => "files",
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! `sparsight-train export`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use sparsight_runtime::{backbone::Options, detector::Detector, verify::verify};
+use sparsight_schemas::{Config, Valid};
+use sparsight_trainer::{
+    checkpoint::Checkpoint,
+    export::{Origin, export_bundle},
+    weights::read_parameters,
+};
+
+/// Write a bundle that `sparsight` can adapt and score with
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  sparsight-train export --checkpoint runs/demo/checkpoint -o bundle\n\n\
+    The weights must fit the config; its input size, sparse coding and scoring may differ from the training's.")]
+pub struct ExportArgs {
+    /// Folder of a checkpoint, or a file of weights by name
+    #[arg(long, value_name = "DIR|FILE.safetensors")]
+    checkpoint: PathBuf,
+    /// Config file, in place of the checkpoint's; for a file of weights the default is Table A's
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder to write the bundle to
+    #[arg(short, long, value_name = "BUNDLE")]
+    output: PathBuf,
+}
+
+pub fn run(args: ExportArgs) -> Result<()> {
+    let config = args.config.as_deref().map(super::read_config).transpose()?;
+    let (parameters, config, origin) = if args.checkpoint.is_dir() {
+        let checkpoint = Checkpoint::read(&args.checkpoint)?;
+        let config = config.unwrap_or(checkpoint.config);
+        let parameters = read_parameters(&args.checkpoint.join("model.safetensors"), &config.backbone)?;
+        let progress = checkpoint.progress;
+        (parameters, config, Origin { steps: progress.step, data_fingerprint: progress.data_fingerprint })
+    } else {
+        let config = match config {
+            Some(config) => config,
+            None => Valid::new(Config::default())?,
+        };
+        let parameters = read_parameters(&args.checkpoint, &config.backbone)?;
+        (parameters, config, Origin::default())
+    };
+    export_bundle(&parameters, &config, origin, &args.output)?;
+
+    match Detector::open(&args.output, &Options::default()) {
+        Ok(mut detector) => {
+            let stages = verify(&mut detector).with_context(|| args.output.display().to_string())?;
+            if let Some(stage) = stages.iter().find(|stage| !stage.holds()) {
+                anyhow::bail!(
+                    "{}: ONNX Runtime computes {} differently from training (by {:e}); export at another input size, \
+                     or report this",
+                    args.output.display(),
+                    stage.name,
+                    stage.difference
+                );
+            }
+            eprintln!("verified: every stage of the probe holds");
+        }
+        Err(error) => eprintln!("not verified: {error}"),
+    }
+    println!("{}", args.output.display());
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! The commands of `sparsight-train`, a file each: arguments, and what joins the library's parts for them.
+
+pub mod evaluate;
+pub mod export;
+pub mod synth;
+pub mod train;
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use sparsight_schemas::{Config, Valid};
+
+/// Reads and checks a config file.
+fn read_config(path: &Path) -> Result<Valid<Config>> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{}: can't be read; give the path of a config file", path.display()))?;
+    Valid::parse(&text).with_context(|| path.display().to_string())
+}

@@ -1,0 +1,51 @@
+//! `sparsight-train synth`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::value_parser;
+use indicatif::ProgressBar;
+use sparsight_trainer::synth::{Options, synthesise};
+
+/// Make procedural categories to train and test with, in the MVTec-AD layout
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  sparsight-train synth data/synth --categories 20 --seed 1\n\n\
+    Each category has NAME/train/good, NAME/test/good, NAME/test/DEFECT and NAME/ground_truth/DEFECT. The same\n\
+    options make the same files on every platform; more categories leave the first ones as they are.")]
+pub struct SynthArgs {
+    /// Folder to write to; new or empty
+    #[arg(value_name = "OUT")]
+    out: PathBuf,
+    /// Number of categories; families take turns
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..))]
+    categories: u32,
+    /// Seed of everything
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// Side of the images in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = 128, value_parser = value_parser!(u32).range(64..=1024))]
+    size: u32,
+    /// Good images for training, in each category
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..))]
+    train: u32,
+    /// Images to test with, in each category; one half good, the others defective
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    test: u32,
+}
+
+pub fn run(args: SynthArgs) -> Result<()> {
+    let options = Options {
+        categories: args.categories as usize,
+        seed: args.seed,
+        size: args.size as usize,
+        train: args.train as usize,
+        test: args.test as usize,
+    };
+    // Draws on stderr, and nothing when that is not a terminal.
+    let progress = ProgressBar::new(u64::from(args.categories));
+    synthesise(&args.out, &options, || progress.inc(1))?;
+    progress.finish_and_clear();
+    eprintln!("{} categories, {} images each", args.categories, args.train + args.test);
+    println!("{}", args.out.display());
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! The energy-based model: backbone, then sparse coding; its energy, and its gradient in the image.
+
+use burn::tensor::{Tensor, backend::Backend};
+use sparsight_schemas::{BackboneConfig, InputConfig, SparseCodingConfig};
+
+use crate::{
+    backbone::Backbone,
+    operations::burn::BurnOperations,
+    sparse_coding::{self, Atoms},
+    weights::Weights,
+};
+
+/// A backbone with its parameters, and the settings of the layer on top.
+pub struct EnergyModel<B: Backend> {
+    backbone: Backbone,
+    operations: BurnOperations<B>,
+    sparse_coding: SparseCodingConfig,
+}
+
+impl<B: Backend> EnergyModel<B> {
+    /// The model with these parameters.
+    pub fn new(
+        input: &InputConfig,
+        backbone: &BackboneConfig,
+        sparse_coding: &SparseCodingConfig,
+        weights: &Weights<B>,
+    ) -> Self {
+        Self {
+            backbone: Backbone::new(input, backbone),
+            operations: weights.operations(),
+            sparse_coding: *sparse_coding,
+        }
+    }
+
+    /// Features \[n,d,h,w\] of images \[n,3,H,W\] in \[0,1\].
+    pub fn features(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
+        self.backbone.forward(&self.operations, &images).features
+    }
+
+    /// The dictionary of support images \[k,3,H,W\].
+    pub fn adapt(&self, support: Tensor<B, 4>) -> Atoms<B> {
+        sparse_coding::dictionary(self.features(support), self.sparse_coding.receptive_field)
+    }
+
+    /// Energy maps \[n,h,w\] of features \[n,d,h,w\].
+    pub fn energy_map(&self, features: Tensor<B, 4>, atoms: &Atoms<B>) -> Tensor<B, 3> {
+        let [n, _, h, w] = features.dims();
+        let unfolded = sparse_coding::unfold(features, self.sparse_coding.receptive_field);
+        let codes = sparse_coding::codes(unfolded.clone(), atoms, &self.sparse_coding);
+        sparse_coding::energy_map(unfolded, atoms, codes, [n, h, w])
+    }
+
+    /// Energies \[n\] of images \[n,3,H,W\], Eq. (8).
+    pub fn energy(&self, images: Tensor<B, 4>, atoms: &Atoms<B>) -> Tensor<B, 1> {
+        sparse_coding::energy(self.energy_map(self.features(images), atoms))
+    }
+
+    /// Gradient \[n,3,H,W\] in the images of the sum of their energies.
+    pub fn image_gradient(&self, images: Tensor<B, 4>, atoms: &Atoms<B>) -> Tensor<B, 4> {
+        let tape = self.backbone.forward(&self.operations, &images);
+        let gradient = sparse_coding::features_gradient(tape.features.clone(), atoms, &self.sparse_coding);
+        self.backbone.vjp(&self.operations, &tape, &gradient)
+    }
+}

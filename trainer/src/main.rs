@@ -1,0 +1,44 @@
+//! `sparsight-train`: its table of contents. Each command lives in a file of its own under `commands`.
+
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Meta-train few-shot anomaly detection over many categories, and export it for `sparsight`
+#[derive(Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "Example:\n  sparsight-train train --config trainer/configs/demo.yaml\n  \
+    sparsight-train export --checkpoint runs/demo/checkpoint -o bundle"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Synth(commands::synth::SynthArgs),
+    Train(commands::train::TrainArgs),
+    Export(commands::export::ExportArgs),
+    Evaluate(commands::evaluate::EvaluateArgs),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Synth(args) => commands::synth::run(args),
+        Command::Train(args) => commands::train::run(args),
+        Command::Export(args) => commands::export::run(args),
+        Command::Evaluate(args) => commands::evaluate::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The small set of tensor operations that the backbone is written over, and its two interpreters: [`burn`] computes,
+//! [`onnx`] writes graph nodes. What the backbone is lives in `backbone`, never here.
+
+pub mod burn;
+pub mod onnx;
+
+/// Operations on tensors of four axes. Element-wise operations broadcast axes of length one, as NumPy does.
+///
+/// Architecture invariant: an interpreter knows no layer of the backbone, and the backbone knows no interpreter.
+pub trait Operations {
+    /// A tensor of four axes, or the name of one.
+    type Tensor: Clone;
+
+    /// The parameter of that name: convolutions \[O,I,k,k\], norms \[1,C,1,1\].
+    fn parameter(&self, name: &str) -> Self::Tensor;
+
+    /// scale * x + shift.
+    fn affine(&self, x: &Self::Tensor, scale: f64, shift: f64) -> Self::Tensor;
+
+    /// x + y.
+    fn add(&self, x: &Self::Tensor, y: &Self::Tensor) -> Self::Tensor;
+
+    /// x - y.
+    fn sub(&self, x: &Self::Tensor, y: &Self::Tensor) -> Self::Tensor;
+
+    /// x * y.
+    fn mul(&self, x: &Self::Tensor, y: &Self::Tensor) -> Self::Tensor;
+
+    /// Convolution of \[N,I,H,W\] by \[O,I,k,k\], without bias.
+    fn convolution(&self, x: &Self::Tensor, weight: &Self::Tensor, window: Window) -> Self::Tensor;
+
+    /// The transpose of [`Operations::convolution`] as a linear map, onto height and width `onto`.
+    fn transposed_convolution(
+        &self,
+        y: &Self::Tensor,
+        weight: &Self::Tensor,
+        window: Window,
+        onto: [usize; 2],
+    ) -> Self::Tensor;
+
+    /// Mean of each window, the padding counted.
+    fn average_pool(&self, x: &Self::Tensor, window: Window) -> Self::Tensor;
+
+    /// The transpose of [`Operations::average_pool`] as a linear map, onto height and width `onto`.
+    fn transposed_average_pool(&self, y: &Self::Tensor, window: Window, onto: [usize; 2]) -> Self::Tensor;
+
+    /// The same elements, in the same order, as \[N, shape...\].
+    fn reshape(&self, x: &Self::Tensor, shape: [usize; 3]) -> Self::Tensor;
+
+    /// (x - mean) / sqrt(variance + epsilon) over the last two axes, and 1 / sqrt(variance + epsilon); the variance
+    /// is the biased one.
+    fn standardize(&self, x: &Self::Tensor, epsilon: f64) -> (Self::Tensor, Self::Tensor);
+
+    /// Mean over the last two axes, which stay with length one.
+    fn mean(&self, x: &Self::Tensor) -> Self::Tensor;
+
+    /// x above zero, exp(x) - 1 elsewhere.
+    fn elu(&self, x: &Self::Tensor) -> Self::Tensor;
+
+    /// The derivative of [`Operations::elu`]: exp(min(x, 0)).
+    fn elu_slope(&self, x: &Self::Tensor) -> Self::Tensor;
+
+    /// tanh(x).
+    fn tanh(&self, x: &Self::Tensor) -> Self::Tensor;
+}
+
+/// The square window of a convolution or a pooling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Side in pixels.
+    pub side: usize,
+    /// Pixels between neighbouring windows.
+    pub stride: usize,
+    /// Zeros added on each border.
+    pub padding: usize,
+}
+
+impl Window {
+    /// A window that is centred on every `stride`-th pixel.
+    pub fn centred(side: usize, stride: usize) -> Self {
+        Self { side, stride, padding: side / 2 }
+    }
+
+    /// Height and width after the window has passed over `from`.
+    pub fn apply(&self, from: [usize; 2]) -> [usize; 2] {
+        from.map(|side| (side + 2 * self.padding - self.side) / self.stride + 1)
+    }
+
+    /// Rows and columns of `onto` that no window reaches at the far borders, which a transposed convolution must be
+    /// told of.
+    pub fn unreached(&self, onto: [usize; 2]) -> [usize; 2] {
+        let from = self.apply(onto);
+        let covered = |side: usize| (side - 1) * self.stride + self.side - 2 * self.padding;
+        [onto[0] - covered(from[0]), onto[1] - covered(from[1])]
+    }
+}

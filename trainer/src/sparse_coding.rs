@@ -1,0 +1,198 @@
+//! The sparse coding layer on Burn tensors: the twin of the runtime's, with the same names and argument order.
+//!
+//! Architecture invariant: everything here is a plain tensor expression, the gradient in the features too, so that
+//! automatic differentiation of it gives second-order gradients.
+
+use burn::tensor::{DType, ElementConversion, Tensor, backend::Backend};
+use sparsight_schemas::{Shrinkage, SparseCodingConfig, lambda_schedule};
+
+/// Products with the Gram matrix between two looks at the spectral norm, and the most there may be.
+const POWER_ITERATIONS: usize = 20;
+const MOST_POWER_ITERATIONS: usize = 2000;
+
+/// A dictionary and its Gram matrix.
+#[derive(Clone, Debug)]
+pub struct Atoms<B: Backend> {
+    /// D \[m,A\]: an atom a column.
+    pub dictionary: Tensor<B, 2>,
+    /// D'D \[A,A\].
+    pub gram: Tensor<B, 2>,
+}
+
+/// Every l x l neighbourhood of the features \[n,d,h,w\], zero padded and flattened channel-major (c, ky, kx):
+/// \[n*h*w, d*l*l\], rows in (image, y, x) order.
+pub fn unfold<B: Backend>(features: Tensor<B, 4>, receptive_field: usize) -> Tensor<B, 2> {
+    let [n, d, h, w] = features.dims();
+    let l = receptive_field;
+    let r = l / 2;
+    let padded = features.pad((r, r, r, r), 0.0); // [n,d,h+2r,w+2r]
+    let shifts = (0..l * l).map(|k| {
+        let (ky, kx) = (k / l, k % l);
+        padded.clone().slice([0..n, 0..d, ky..ky + h, kx..kx + w])
+    });
+    let windows: Tensor<B, 5> = Tensor::stack(shifts.collect(), 2); // [n,d,l*l,h,w]
+    windows.reshape([n, d * l * l, h * w]).swap_dims(1, 2).reshape([n * h * w, d * l * l])
+}
+
+/// The transpose of [`unfold`] as a linear map: sums rows \[n*h*w, d*l*l\] into features of the shape \[n,d,h,w\].
+pub fn fold<B: Backend>(rows: Tensor<B, 2>, shape: [usize; 4], receptive_field: usize) -> Tensor<B, 4> {
+    let [n, d, h, w] = shape;
+    let l = receptive_field;
+    let r = l / 2;
+    let windows = rows.reshape([n, h * w, d * l * l]).swap_dims(1, 2).reshape([n, d, l * l, h, w]);
+    let shifts = (0..l * l).map(|k| {
+        let (ky, kx) = (k / l, k % l);
+        let window = windows.clone().slice([0..n, 0..d, k..k + 1, 0..h, 0..w]).reshape([n, d, h, w]);
+        window.pad((kx, l - 1 - kx, ky, l - 1 - ky), 0.0) // [n,d,h+2r,w+2r]
+    });
+    let sum = shifts.reduce(|sum, window| sum + window);
+    match sum {
+        Some(sum) => sum.slice([0..n, 0..d, r..r + h, r..r + w]),
+        None => unreachable!("a receptive field is at least 1"),
+    }
+}
+
+/// The dictionary of support features \[k,d,h,w\]: unfolded, each column divided by its l2 norm (at least 1e-8),
+/// then all by the spectral norm, through which no gradient flows.
+pub fn dictionary<B: Backend>(support_features: Tensor<B, 4>, receptive_field: usize) -> Atoms<B> {
+    let rows = unfold(support_features, receptive_field); // [A,m]
+    let norms = rows.clone().powi_scalar(2).sum_dim(1).sqrt().clamp_min(1e-8);
+    let columns = (rows / norms).transpose(); // [m,A]
+    let gram = columns.clone().transpose().matmul(columns.clone());
+    let square = spectral_norm(gram.clone().detach()); // of the Gram matrix: that of the dictionary, squared
+    let dictionary = columns / square.clone().sqrt();
+    Atoms { dictionary, gram: gram / square }
+}
+
+/// Largest eigenvalue \[1,1\] of a Gram matrix \[A,A\], at least 1e-16, by power iteration until it stands still. The
+/// start is random, so that no symmetry of the atoms makes it orthogonal to the eigenvector.
+fn spectral_norm<B: Backend>(gram: Tensor<B, 2>) -> Tensor<B, 2> {
+    let atoms = gram.dims()[0];
+    let still = if gram.dtype() == DType::F64 { 1e-15 } else { 1e-7 };
+    let mut state = 1u64;
+    let mut draw = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        0.5 + (state >> 40) as f32 / (1u64 << 24) as f32
+    };
+    let start: Vec<f32> = (0..atoms).map(|_| draw()).collect();
+    let mut v = Tensor::<B, 1>::from_floats(&start[..], &gram.device()).reshape([atoms, 1]);
+    let (mut eigenvalue, mut last) = (Tensor::ones([1, 1], &gram.device()), 0.0);
+    for _ in 0..MOST_POWER_ITERATIONS / POWER_ITERATIONS {
+        for _ in 0..POWER_ITERATIONS {
+            v = gram.clone().matmul(v);
+            let norm = v.clone().powi_scalar(2).sum_dim(0).sqrt().clamp_min(1e-16);
+            v = v / norm;
+        }
+        eigenvalue = v.clone().transpose().matmul(gram.clone().matmul(v.clone())).clamp_min(1e-16);
+        let value: f64 = eigenvalue.clone().into_scalar().elem();
+        if (value - last).abs() <= still * value {
+            break;
+        }
+        last = value;
+    }
+    eigenvalue
+}
+
+/// Shrinkage of u: Eq. (9), Eq. (7), or none.
+pub fn shrink<B: Backend>(u: Tensor<B, 2>, lambda: f64, config: &SparseCodingConfig) -> Tensor<B, 2> {
+    match config.shrinkage {
+        Shrinkage::Sigmoid => u.clone() * gate(u, lambda, config.tau),
+        Shrinkage::Soft => {
+            u.clone().sub_scalar(lambda).clamp_min(0.0) - u.neg().sub_scalar(lambda).clamp_min(0.0)
+        }
+        Shrinkage::None => u,
+    }
+}
+
+/// The derivative of [`shrink`] in u.
+fn shrink_slope<B: Backend>(u: Tensor<B, 2>, lambda: f64, config: &SparseCodingConfig) -> Tensor<B, 2> {
+    match config.shrinkage {
+        Shrinkage::Sigmoid => {
+            let gate = gate(u.clone(), lambda, config.tau);
+            let rise = u.abs().mul_scalar(config.tau) * (gate.clone() - gate.clone().powi_scalar(2));
+            gate + rise
+        }
+        Shrinkage::Soft => u.abs().greater_elem(lambda).float(),
+        Shrinkage::None => u.ones_like(),
+    }
+}
+
+/// sigmoid(tau (|u| - lambda)). Burn's own sigmoid rounds to f32 on every backend, which would spoil f64 oracles; the
+/// clamp keeps exp finite, and so its gradient.
+fn gate<B: Backend>(u: Tensor<B, 2>, lambda: f64, tau: f64) -> Tensor<B, 2> {
+    let exponent = u.abs().sub_scalar(lambda).mul_scalar(-tau);
+    exponent.clamp_max(80.0).exp().add_scalar(1.0).recip()
+}
+
+/// Codes \[P,A\] of unfolded features \[P,m\], Eq. (6): a <- shrink(a + D'(z - D a), lambda_n) from zero.
+pub fn codes<B: Backend>(
+    unfolded: Tensor<B, 2>,
+    atoms: &Atoms<B>,
+    config: &SparseCodingConfig,
+) -> Tensor<B, 2> {
+    let (codes, _) = iterate(unfolded.matmul(atoms.dictionary.clone()), atoms, config);
+    codes
+}
+
+/// The last codes, and what each iteration shrank. Codes are rows, and the Gram matrix is symmetric.
+fn iterate<B: Backend>(
+    b: Tensor<B, 2>,
+    atoms: &Atoms<B>,
+    config: &SparseCodingConfig,
+) -> (Tensor<B, 2>, Vec<(Tensor<B, 2>, f64)>) {
+    let lambdas = lambda_schedule(config.steps, config.lambda_max, config.lambda_star);
+    let mut shrunk = Vec::with_capacity(lambdas.len());
+    let mut a = None;
+    for lambda in lambdas {
+        let u = match a {
+            None => b.clone(), // from zero codes
+            Some(a) => Tensor::clone(&a) + b.clone() - Tensor::matmul(a, atoms.gram.clone()),
+        };
+        a = Some(shrink(u.clone(), lambda, config));
+        shrunk.push((u, lambda));
+    }
+    (a.unwrap_or(b), shrunk)
+}
+
+/// Energy map of the shape \[n,h,w\]: per position, the mean over the m values of (z - D a)^2.
+pub fn energy_map<B: Backend>(
+    unfolded: Tensor<B, 2>,
+    atoms: &Atoms<B>,
+    codes: Tensor<B, 2>,
+    shape: [usize; 3],
+) -> Tensor<B, 3> {
+    let residual = unfolded - codes.matmul(atoms.dictionary.clone().transpose());
+    residual.powi_scalar(2).mean_dim(1).reshape(shape)
+}
+
+/// Energies \[n\] of images, Eq. (8): the means of their energy maps.
+pub fn energy<B: Backend>(energy_map: Tensor<B, 3>) -> Tensor<B, 1> {
+    let [n, h, w] = energy_map.dims();
+    energy_map.reshape([n, h * w]).mean_dim(1).reshape([n])
+}
+
+/// Gradient \[n,d,h,w\] in the features of the sum over images of the energy, exact through all iterations, with the
+/// dictionary held fixed.
+pub fn features_gradient<B: Backend>(
+    features: Tensor<B, 4>,
+    atoms: &Atoms<B>,
+    config: &SparseCodingConfig,
+) -> Tensor<B, 4> {
+    let shape = features.dims();
+    let [_, _, h, w] = shape;
+    let unfolded = unfold(features, config.receptive_field);
+    let m = unfolded.dims()[1];
+    let transpose = atoms.dictionary.clone().transpose();
+    let (a, shrunk) = iterate(unfolded.clone().matmul(atoms.dictionary.clone()), atoms, config);
+
+    // The energy is sum |z - D a|^2 / (m h w): its gradient in the residual, then back through the iterations.
+    let residual = (unfolded - a.matmul(transpose.clone())).mul_scalar(2.0 / (m * h * w) as f64);
+    let mut in_a = residual.clone().matmul(atoms.dictionary.clone()).neg();
+    let mut in_b = in_a.zeros_like();
+    for (n, (u, lambda)) in shrunk.into_iter().enumerate().rev() {
+        let in_u = in_a * shrink_slope(u, lambda, config);
+        in_b = in_b + in_u.clone();
+        in_a = if n == 0 { in_u } else { in_u.clone() - in_u.matmul(atoms.gram.clone()) };
+    }
+    fold(residual + in_b.matmul(transpose), shape, config.receptive_field)
+}

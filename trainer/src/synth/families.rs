@@ -1,0 +1,50 @@
+//! The families of procedural categories. A family is one function: from a category's draws and a piece's draws to a
+//! piece. The first stream is the same for all pieces of a category and says what they have in common; the second says
+//! how this piece differs and lies.
+
+mod electronics;
+mod mechanics;
+mod packaging;
+mod patterns;
+mod surfaces;
+mod textiles;
+
+use super::{draw::Draw, product::Product};
+
+/// A family of categories.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    /// Its categories are called `NAME_000`, `NAME_001`, ...
+    pub name: &'static str,
+    /// Makes a piece, given the category's draws, the piece's draws and the side in pixels.
+    pub make: fn(&mut Draw, &mut Draw, usize) -> Product,
+}
+
+const fn family(name: &'static str, make: fn(&mut Draw, &mut Draw, usize) -> Product) -> Family {
+    Family { name, make }
+}
+
+/// All families, in the order in which categories are made of them: textures and objects take turns, so that a few
+/// categories are already varied. New families go to the end: the others then keep their places.
+pub const FAMILIES: &[Family] = &[
+    family("weave", textiles::weave),
+    family("gear", mechanics::gear),
+    family("leather", surfaces::leather),
+    family("capsule", packaging::capsule),
+    family("tiles", patterns::tiles),
+    family("circuit", electronics::circuit),
+    family("wood", surfaces::wood),
+    family("bolt", mechanics::bolt),
+    family("dots", patterns::dots),
+    family("bottle_cap", mechanics::bottle_cap),
+    family("mesh", patterns::mesh),
+    family("chip", electronics::chip),
+    family("brushed_metal", surfaces::brushed_metal),
+    family("blister", packaging::blister),
+    family("twill", textiles::twill),
+    family("bearing", mechanics::bearing),
+    family("granite", surfaces::granite),
+    family("label", packaging::label),
+    family("knit", textiles::knit),
+    family("perforated", patterns::perforated),
+];

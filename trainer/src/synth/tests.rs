@@ -1,0 +1,130 @@
+//! What every family and every kind of defect must keep, by name of the law.
+
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use image::RgbImage;
+use sparsight_runtime::replace::sha256_hex;
+use sparsight_schemas::DataConfig;
+
+use super::*;
+use crate::categories::read_categories;
+
+/// The share of the image that the mask of a defect marks, if the mask is exact.
+fn check(category: &SynthCategory, defect: &Defect, piece: &str) -> Result<f32, String> {
+    let context = format!("{} {} {piece}", category.name, defect.name);
+    let Anomaly { image, mask, clean } =
+        category.anomaly(piece, defect).ok_or(format!("{context}: invisible"))?;
+    if clean != category.good(piece) {
+        return Err(format!("{context}: its clean twin is another piece"));
+    }
+    let mut marked = 0;
+    for (x, y, pixel) in image.enumerate_pixels() {
+        let differs = pixel != clean.get_pixel(x, y);
+        if differs != (mask.get_pixel(x, y).0 == [255]) || !matches!(mask.get_pixel(x, y).0[0], 0 | 255) {
+            return Err(format!("{context}: mask and change differ at {x},{y}"));
+        }
+        marked += u32::from(differs);
+    }
+    Ok(marked as f32 / mask.len() as f32)
+}
+
+#[test]
+fn every_defect_on_every_family_has_an_exact_mask_of_reasonable_size() {
+    for (size, seed) in [(128, 1), (64, 2)] {
+        for number in 0..FAMILIES.len() {
+            let category = SynthCategory::new(number, seed, size);
+            for defect in DEFECTS {
+                let share = check(&category, defect, "test/0").unwrap();
+                assert!(
+                    (0.001..0.3).contains(&share),
+                    "{} {}: {share} of the image",
+                    category.name,
+                    defect.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_seed_makes_the_same_bytes_and_another_makes_others() {
+    let image = |seed, piece| SynthCategory::new(3, seed, 48).good(piece);
+    let distinct = [image(1, "train/0"), image(1, "train/1"), image(1, "test/0"), image(2, "train/0")];
+    assert_eq!(distinct[0], image(1, "train/0"));
+    assert_eq!(distinct.iter().map(|image| image.as_raw()).collect::<BTreeSet<_>>().len(), 4);
+}
+
+/// Pins the pixels themselves, so that another platform or a changed family shows.
+#[test]
+fn pixels_are_the_same_on_every_platform() {
+    let mut bytes = Vec::new();
+    for number in 0..FAMILIES.len() {
+        let category = SynthCategory::new(number, 7, 32);
+        bytes.extend(category.good("train/0").into_raw());
+        let anomaly = DEFECTS.iter().find_map(|defect| category.anomaly("test/0", defect)).unwrap();
+        bytes.extend(anomaly.image.into_raw());
+    }
+    assert_eq!(sha256_hex(&bytes), "cf81b2ee41267f89e65b64cc11827fa26f97e0d85b348384c0c5f9be3c22b1a4");
+}
+
+#[test]
+fn pieces_of_one_category_are_closer_than_pieces_of_two() {
+    let mean = |image: &RgbImage| -> [f64; 3] {
+        let count = (image.width() * image.height()) as f64;
+        std::array::from_fn(|c| image.pixels().map(|pixel| f64::from(pixel[c])).sum::<f64>() / count)
+    };
+    let distance = |a: [f64; 3], b: [f64; 3]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f64>();
+    let of = |number, piece: &str| mean(&SynthCategory::new(number, 11, 48).good(piece));
+    let (mut within, mut between) = (0.0, 0.0);
+    for number in 0..FAMILIES.len() {
+        within += distance(of(number, "train/0"), of(number, "train/1"));
+        between += distance(of(number, "train/0"), of(number + FAMILIES.len(), "train/0"));
+    }
+    assert!(within * 4.0 < between, "{within} within, {between} between");
+}
+
+#[test]
+fn the_layout_is_complete_and_named_after_the_families() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("new");
+    let categories = FAMILIES.len() + 1;
+    let options = Options { categories, seed: 5, size: 64, train: 2, test: 16 };
+    let done = AtomicUsize::new(0);
+    synthesise(&out, &options, || {
+        done.fetch_add(1, Ordering::Relaxed);
+    })
+    .unwrap();
+    assert_eq!(done.into_inner(), categories);
+
+    let roots = vec![out.display().to_string()];
+    let found = read_categories(&DataConfig { roots, ..DataConfig::default() }).unwrap();
+    let names: BTreeSet<String> = found.iter().map(|category| category.name.clone()).collect();
+    let expected = FAMILIES.iter().map(|family| format!("{}_000", family.name));
+    assert_eq!(names, expected.chain([format!("{}_001", FAMILIES[0].name)]).collect());
+    for category in found {
+        assert_eq!((category.train_good.len(), category.test.len()), (2, 16));
+        let kinds: BTreeSet<&str> =
+            category.test.iter().filter_map(|image| image.defect.as_deref()).collect();
+        assert_eq!(kinds.len(), DEFECTS.len());
+        for image in &category.test {
+            let mask = image.mask.as_ref().map(|path| image::open(path).unwrap());
+            assert_eq!(mask.is_some(), image.defect.is_some());
+            assert!(mask.is_none_or(|mask| mask.into_luma8().pixels().any(|pixel| pixel.0 == [255])));
+        }
+    }
+    assert!(synthesise(&out, &options, || ()).unwrap_err().to_string().contains("not empty"));
+}
+
+#[test]
+fn a_category_does_not_depend_on_how_many_are_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = |categories: usize| {
+        let out = folder.path().join(categories.to_string());
+        synthesise(&out, &Options { categories, seed: 5, size: 32, train: 1, test: 0 }, || ()).unwrap();
+        std::fs::read(out.join("weave_000/train/good/000.png")).unwrap()
+    };
+    assert_eq!(image(1), image(3));
+}

@@ -1,0 +1,174 @@
+//! `sparsight-train train` and `export` as a person meets them.
+
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
+use std::{fs, path::Path};
+
+use assert_cmd::Command;
+use sparsight_schemas::BackboneConfig;
+use sparsight_trainer::weights::{random_parameters, to_safetensors};
+
+const TINY: &str = "input: {height: 32, width: 32}\n\
+    backbone: {widths: [8, 8], strides: [1, 2], feature_channels: 16}\n\
+    training: {steps: 0}\n";
+
+fn train() -> Command {
+    Command::cargo_bin("sparsight-train").unwrap()
+}
+
+/// Runs, expects that exit code, and returns stderr, which must be one line where something failed.
+fn stderr_of(command: &mut Command, code: i32) -> String {
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    if code == 1 {
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+    stderr
+}
+
+fn written(folder: &Path, config: &str) -> std::path::PathBuf {
+    let path = folder.join("config.yaml");
+    fs::write(&path, config).unwrap();
+    path
+}
+
+#[test]
+fn no_steps_keep_the_random_weights_which_export_into_a_bundle() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = written(folder.path(), TINY);
+    let run = folder.path().join("run");
+    train().args(["train", "--config"]).arg(config).arg("--output").arg(&run).assert().success();
+    let bundle = folder.path().join("bundle");
+    train()
+        .args(["export", "--checkpoint"])
+        .arg(run.join("checkpoint"))
+        .arg("-o")
+        .arg(&bundle)
+        .assert()
+        .success();
+    let mut names: Vec<_> = fs::read_dir(&bundle).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["backbone.onnx", "backbone_vjp.onnx", "manifest.yaml", "probe.safetensors"]);
+}
+
+#[test]
+fn a_file_of_weights_by_name_exports_with_its_config_and_at_another_input_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let backbone = BackboneConfig { widths: vec![8, 8], strides: vec![1, 2], feature_channels: 16 };
+    let weights = folder.path().join("weights.safetensors");
+    fs::write(&weights, to_safetensors(&random_parameters(&backbone, 7)).unwrap()).unwrap();
+    let config = written(folder.path(), &TINY.replace("height: 32, width: 32", "height: 48, width: 40"));
+    let bundle = folder.path().join("bundle");
+    train()
+        .args(["export", "--checkpoint"])
+        .arg(&weights)
+        .arg("--config")
+        .arg(config)
+        .arg("-o")
+        .arg(&bundle)
+        .assert()
+        .success();
+    let manifest = fs::read_to_string(bundle.join("manifest.yaml")).unwrap();
+    assert!(manifest.contains("height: 48\n  width: 40"), "{manifest}");
+}
+
+#[test]
+fn weights_that_do_not_fit_the_config_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let backbone = BackboneConfig { widths: vec![8, 8], strides: vec![1, 2], feature_channels: 16 };
+    let weights = folder.path().join("weights.safetensors");
+    fs::write(&weights, to_safetensors(&random_parameters(&backbone, 7)).unwrap()).unwrap();
+    for (widths, named) in
+        [("[8, 16], strides: [1, 2]", "stage2.conv1.weight"), ("[8], strides: [1]", "stage2.conv1.weight")]
+    {
+        let config = written(folder.path(), &TINY.replace("[8, 8], strides: [1, 2]", widths));
+        let bundle = folder.path().join("bundle");
+        let stderr = stderr_of(
+            train()
+                .args(["export", "--checkpoint"])
+                .arg(&weights)
+                .arg("--config")
+                .arg(config)
+                .arg("-o")
+                .arg(&bundle),
+            1,
+        );
+        assert!(stderr.contains("weights.safetensors") && stderr.contains(named), "{stderr}");
+        assert!(!bundle.exists());
+    }
+}
+
+#[test]
+fn an_unknown_field_and_a_value_out_of_range_are_named_with_their_line() {
+    let folder = tempfile::tempdir().unwrap();
+    for (config, field, line) in [
+        ("seed: 1\nlangevin:\n  stepsize: 3\n", "stepsize", "line 3"),
+        ("seed: 1\nsparse_coding:\n  steps: 8\n  tau: -1\n", "sparse_coding.tau", "line 4"),
+    ] {
+        let path = written(folder.path(), config);
+        let stderr = stderr_of(train().args(["train", "--config"]).arg(path), 1);
+        assert!(
+            stderr.contains("config.yaml") && stderr.contains(field) && stderr.contains(line),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
+fn a_config_without_data_folders_says_how_to_name_some() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = written(folder.path(), &TINY.replace("steps: 0", "steps: 5"));
+    let stderr = stderr_of(
+        train().args(["train", "--config"]).arg(config).arg("--output").arg(folder.path().join("run")),
+        1,
+    );
+    assert!(stderr.contains("data.roots"), "{stderr}");
+    assert!(!folder.path().join("run").exists());
+}
+
+#[test]
+fn an_older_checkpoint_is_not_overwritten_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = written(folder.path(), TINY);
+    let again = |flag: &[&str], code| {
+        let mut command = train();
+        command
+            .args(["train", "--config"])
+            .arg(&config)
+            .arg("--output")
+            .arg(folder.path().join("run"))
+            .args(flag);
+        stderr_of(&mut command, code)
+    };
+    again(&[], 0);
+    assert!(again(&[], 1).contains("--resume"));
+    again(&["--overwrite"], 0);
+}
+
+#[test]
+fn cuda_where_it_can_not_work_is_refused_with_its_reason_and_auto_falls_back() {
+    if Path::new("/dev/nvidiactl").exists() {
+        eprintln!("skipped: this machine has an NVIDIA driver");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let config = written(folder.path(), TINY);
+    let with = |device: &str, code| {
+        let mut command = train();
+        command.args(["train", "--overwrite", "--device", device, "--config"]).arg(&config);
+        command.arg("--output").arg(folder.path().join("run"));
+        stderr_of(&mut command, code)
+    };
+    assert!(with("cuda", 1).contains("--device cuda: "));
+    with("auto", 0);
+}
+
+#[test]
+fn wrong_usage_exits_with_two_and_every_help_has_an_example() {
+    stderr_of(train().arg("fly"), 2);
+    for command in ["synth", "train", "export", "evaluate"] {
+        let output = train().args([command, "--help"]).output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stdout).contains("Example:"), "{command}");
+    }
+}

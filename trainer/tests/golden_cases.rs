@@ -1,0 +1,119 @@
+//! Every stage of the energy-based model against the golden cases: features, dictionary, codes, energies, their
+//! gradients, the sampler, the loss, and the loss's gradient in every weight.
+
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
+mod golden;
+
+use std::path::Path;
+
+use burn::{
+    backend::Autodiff,
+    tensor::{ElementConversion, backend::AutodiffBackend},
+};
+use burn_flex::Flex;
+use burn_ndarray::NdArray;
+use golden::{Golden, cases};
+use sparsight_schemas::Shrinkage;
+use sparsight_trainer::{
+    objective::episode_loss,
+    sparse_coding::{codes, dictionary, energy_map, features_gradient, unfold},
+    weights::Weights,
+};
+
+/// Of every f32 result, relative to the largest magnitude of the expected tensor.
+const TOLERANCE: f64 = 1e-4;
+
+#[test]
+fn features_and_image_gradients_are_the_golden_ones() {
+    let device = Default::default();
+    for path in cases() {
+        let case = Golden::read(&path);
+        let model = case.model::<Flex>(&case.weights(&device));
+        for (images, features) in [("support", "support_features"), ("negatives", "query_features")] {
+            let difference = case.difference(features, model.features(case.tensor(images, &device)));
+            assert!(difference < TOLERANCE, "{path:?} {features}: {difference:e}");
+        }
+        let atoms = model.adapt(case.tensor("support", &device));
+        let difference = case
+            .difference("image_gradient", model.image_gradient(case.tensor("negatives", &device), &atoms));
+        assert!(difference < TOLERANCE, "{path:?} image_gradient: {difference:e}");
+        for (images, energy) in [("negatives", "energy"), ("positives", "energy_positive")] {
+            let difference = case.difference(energy, model.energy(case.tensor(images, &device), &atoms));
+            assert!(difference < TOLERANCE, "{path:?} {energy}: {difference:e}");
+        }
+    }
+}
+
+#[test]
+fn the_sparse_coding_layer_is_the_golden_one() {
+    let device = Default::default();
+    for path in cases() {
+        let case = Golden::read(&path);
+        let config = &case.sparse_coding;
+        let features = || case.tensor::<Flex, 4>("query_features", &device);
+        let atoms = dictionary(case.tensor::<Flex, 4>("support_features", &device), config.receptive_field);
+        let unfolded = unfold(features(), config.receptive_field);
+        let a = codes(unfolded.clone(), &atoms, config);
+        let [n, _, h, w] = features().dims();
+        let map = energy_map(unfolded, &atoms, a.clone(), [n, h, w]);
+        for (name, difference) in [
+            ("dictionary", case.difference("dictionary", atoms.dictionary.clone())),
+            ("codes", case.difference("codes", a)),
+            ("energy_map", case.difference("energy_map", map)),
+            (
+                "features_gradient",
+                case.difference("features_gradient", features_gradient(features(), &atoms, config)),
+            ),
+        ] {
+            assert!(difference < TOLERANCE, "{path:?} {name}: {difference:e}");
+        }
+    }
+}
+
+/// In f64 the equations themselves are on trial, so nothing but rounding may differ.
+#[test]
+fn one_episodes_loss_and_all_its_weight_gradients_are_the_golden_ones_in_f64() {
+    for path in cases() {
+        if path.ends_with("table_a.safetensors") {
+            continue; // stored in f32
+        }
+        check_episode::<Autodiff<NdArray<f64>>>(&path, [1e-9, 1e-9, 1e-8]);
+    }
+}
+
+/// `tiny_rf1` is not among them: there a change of 1e-9 in the negatives, far below f32's rounding of a pixel, already
+/// moves the gradients by 6e-4 (in f64). Its other stages are held to f32's tolerance above.
+#[test]
+fn one_episodes_loss_and_all_its_weight_gradients_are_the_golden_ones_in_f32() {
+    for path in cases() {
+        if path.ends_with("tiny_rf1.safetensors") {
+            continue;
+        }
+        // Soft shrinkage has no second derivative where a code crosses its threshold.
+        let soft = Golden::read(&path).sparse_coding.shrinkage == Shrinkage::Soft;
+        let tolerances = if soft { [TOLERANCE, 1e-5, 2e-2] } else { [TOLERANCE, TOLERANCE, 1e-3] };
+        check_episode::<Autodiff<Flex>>(&path, tolerances);
+    }
+}
+
+/// Tolerances of the sample, the loss and the gradients.
+fn check_episode<B: AutodiffBackend>(path: &Path, [in_sample, in_loss, in_gradient]: [f64; 3]) {
+    let device = Default::default();
+    let case = Golden::read(path);
+    let weights: Weights<B> = case.weights(&device);
+    let loss = episode_loss(&case.model(&weights), case.episode(&device), &case.langevin, &case.objective);
+    let difference = case.difference("sampled", loss.sampled.clone());
+    assert!(difference < in_sample, "{path:?} sampled: {difference:e}");
+    let terms = [&loss.total, &loss.reconstruction, &loss.contrastive_divergence];
+    for (term, expected) in terms.into_iter().zip(case.values("loss")) {
+        let actual: f64 = term.clone().into_scalar().elem();
+        assert!((actual - expected).abs() < in_loss * expected.abs(), "{path:?} loss: {actual} {expected}");
+    }
+    let gradients = loss.total.backward();
+    for (name, tensor) in weights.tensors() {
+        let gradient = tensor.grad(&gradients).expect("every weight has a gradient");
+        let difference = case.difference(&format!("grad.{name}"), gradient);
+        assert!(difference < in_gradient, "{path:?} grad.{name}: {difference:e}");
+    }
+}

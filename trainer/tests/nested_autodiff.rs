@@ -1,0 +1,87 @@
+//! The gradients of the training step against nested automatic differentiation in f64: the oracle differentiates the
+//! energy by itself, twice, and so knows neither the VJP nor the gradient in the features.
+
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
+mod golden;
+
+use burn::{
+    backend::Autodiff,
+    tensor::{Tensor, backend::Backend},
+};
+use burn_ndarray::NdArray;
+use golden::{Golden, cases, relative_difference};
+use sparsight_trainer::{
+    backbone::Backbone,
+    objective::episode_loss,
+    operations::burn::BurnOperations,
+    sparse_coding::{Atoms, codes, dictionary, energy, energy_map, unfold},
+    weights::Weights,
+};
+
+type Once = Autodiff<NdArray<f64>>;
+type Twice = Autodiff<Once>;
+
+/// The energy by the forward pass alone.
+fn plain_energy<B: Backend>(
+    case: &Golden,
+    ops: &BurnOperations<B>,
+    atoms: &Atoms<B>,
+    images: Tensor<B, 4>,
+) -> Tensor<B, 1> {
+    let features = Backbone::new(&case.input, &case.backbone).forward(ops, &images).features;
+    let [n, _, h, w] = features.dims();
+    let unfolded = unfold(features, case.sparse_coding.receptive_field);
+    let a = codes(unfolded.clone(), atoms, &case.sparse_coding);
+    energy(energy_map(unfolded, atoms, a, [n, h, w]))
+}
+
+#[test]
+fn the_loss_and_every_weight_gradient_agree_with_nested_automatic_differentiation() {
+    let device = Default::default();
+    for path in cases().into_iter().filter(|path| !path.ends_with("table_a.safetensors")) {
+        let case = Golden::read(&path);
+        let weights: Weights<Once> = case.weights(&device);
+        let loss =
+            episode_loss(&case.model(&weights), case.episode(&device), &case.langevin, &case.objective);
+
+        let oracle_weights: Weights<Once> = case.weights(&device);
+        let ops = oracle_weights.operations();
+        let lifted =
+            oracle_weights.tensors().map(|(name, t)| (name.to_owned(), Tensor::from_inner(t))).collect();
+        let lifted = BurnOperations::<Twice>::new(lifted, device);
+        let episode = case.episode::<Once>(&device);
+        let layers = Backbone::new(&case.input, &case.backbone);
+        let support = layers.forward(&ops, &episode.support).features;
+        let atoms = dictionary(support, case.sparse_coding.receptive_field);
+        let lifted_atoms = Atoms::<Twice> {
+            dictionary: Tensor::from_inner(atoms.dictionary.clone()),
+            gram: Tensor::from_inner(atoms.gram.clone()),
+        };
+        let mut x = episode.negatives;
+        for eps in episode.noise {
+            let image = Tensor::<Twice, 4>::from_inner(x.clone()).require_grad();
+            let gradients = plain_energy(&case, &lifted, &lifted_atoms, image.clone()).sum().backward();
+            let gradient = image.grad(&gradients).unwrap();
+            let step = gradient.mul_scalar(case.langevin.step_size / 2.0);
+            x = (x - step + eps.mul_scalar(case.langevin.noise_std)).clamp(0.0, 1.0);
+        }
+        let reconstruction = (x.clone() - episode.positives.clone()).powi_scalar(2).mean();
+        let low = plain_energy(&case, &ops, &atoms, episode.positives);
+        let high = plain_energy(&case, &ops, &atoms, x.detach());
+        let oracle = reconstruction.mul_scalar(case.objective.eta_rec)
+            + (low - high).mean().mul_scalar(case.objective.eta_cd);
+
+        let values = |tensor: Tensor<Once, 1>| tensor.into_data().iter::<f64>().collect::<Vec<_>>();
+        let difference = relative_difference(&values(loss.total.clone()), &values(oracle.clone()));
+        assert!(difference < 1e-9, "{path:?} loss: {difference:e}");
+        let (gradients, oracle_gradients) = (loss.total.backward(), oracle.backward());
+        for ((name, ours), (_, theirs)) in weights.tensors().zip(oracle_weights.tensors()) {
+            let values = |t: Tensor<NdArray<f64>, 4>| t.into_data().iter::<f64>().collect::<Vec<_>>();
+            let ours = values(ours.grad(&gradients).unwrap());
+            let theirs = values(theirs.grad(&oracle_gradients).unwrap());
+            let difference = relative_difference(&ours, &theirs);
+            assert!(difference < 1e-8, "{path:?} {name}: {difference:e}");
+        }
+    }
+}

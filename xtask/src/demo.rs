@@ -1,0 +1,193 @@
+//! `cargo xtask demo`: the whole way from nothing to heat maps, on categories made for it, or its last part on a
+//! user's category. It only calls the two binaries, each as a user would.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use sparsight_schemas::{Config, Valid};
+
+use crate::workspace::Workspace;
+use crate::{folders, process, setup};
+
+/// What the demo trains on; its `data.exclude` are the categories to adapt to.
+const CONFIG: &str = "trainer/configs/demo.yaml";
+/// Categories made, and images of each.
+const SYNTH: [&str; 6] = ["--categories", "8", "--seed", "1", "--size", "128"];
+/// Good images to adapt with.
+const SHOTS: usize = 10;
+
+/// What to adapt to.
+#[derive(Args)]
+pub struct Demo {
+    /// A folder of categories in the MVTec-AD layout, in place of the procedural ones
+    #[arg(long, value_name = "DIR", requires = "category")]
+    data: Option<PathBuf>,
+    /// The category of that folder to adapt to
+    #[arg(long, value_name = "NAME", requires = "data")]
+    category: Option<String>,
+}
+
+/// One run of the demo.
+struct Stage<'a> {
+    workspace: &'a Workspace,
+    start: Instant,
+    /// Everything that the demo makes.
+    folder: PathBuf,
+    library: PathBuf,
+    sparsight: PathBuf,
+    sparsight_train: PathBuf,
+}
+
+/// Runs the demo.
+pub fn run(workspace: &Workspace, demo: &Demo) -> Result<()> {
+    eprintln!("Setting up ONNX Runtime and building (the first time takes minutes)");
+    let stage = Stage {
+        library: setup::library(workspace)?,
+        sparsight: workspace.build_sparsight()?,
+        sparsight_train: workspace.build_sparsight_train()?,
+        folder: workspace.target.join("demo"),
+        workspace,
+        // Fields are made in this order: what is timed begins after the compilation.
+        start: Instant::now(),
+    };
+    match (&demo.data, &demo.category) {
+        (Some(data), Some(category)) => {
+            let data = std::path::absolute(data)?;
+            if !stage.bundle().is_dir() {
+                stage.make_bundle()?;
+            }
+            stage.use_bundle(&data, category)
+        }
+        _ => {
+            let held_out = stage.make_bundle()?;
+            stage.use_bundle(&stage.folder.join("data"), &held_out)
+        }
+    }
+}
+
+impl Stage<'_> {
+    fn bundle(&self) -> PathBuf {
+        self.folder.join("bundle")
+    }
+
+    /// Makes categories, trains on all but those that the config excludes, and exports; the first of those is returned.
+    fn make_bundle(&self) -> Result<String> {
+        let held_out = held_out_category(self.workspace)?;
+        if self.folder.exists() {
+            fs::remove_dir_all(&self.folder)
+                .with_context(|| format!("removing {}", self.folder.display()))?;
+        }
+        fs::create_dir_all(&self.folder).with_context(|| format!("making {}", self.folder.display()))?;
+        self.say("making procedural categories");
+        process::run(self.train("synth").arg("data").args(SYNTH))?;
+        let made = self.folder.join("data").join(&held_out);
+        ensure!(made.is_dir(), "{CONFIG}: data.exclude names {held_out}, which was not made");
+
+        self.say(&format!("training on the CPU; {held_out} is held out"));
+        let config = self.workspace.root.join(CONFIG);
+        let folders = ["--data", "data", "--output", "run", "--device", "cpu"];
+        process::run(self.train("train").arg("--config").arg(config).args(folders))?;
+
+        self.say("exporting the bundle");
+        process::run(self.train("export").args(["--checkpoint", "run/checkpoint", "-o", "bundle"]))?;
+        Ok(held_out)
+    }
+
+    /// Adapts to a category that training never saw, scores its test images and evaluates.
+    fn use_bundle(&self, data: &Path, category: &str) -> Result<()> {
+        let (bundle, source) = (self.bundle(), data.join(category));
+        let results = self.folder.join("results").join(category);
+        let shots = shots(&source.join("train/good"))?;
+        fs::create_dir_all(&results).with_context(|| format!("making {}", results.display()))?;
+        let dictionary = results.join("dictionary.safetensors");
+        let (heatmaps, maps, scores) =
+            (results.join("heatmaps"), results.join("maps"), results.join("scores.csv"));
+
+        self.say(&format!("adapting to {category} with {} good images", shots.len()));
+        process::run(self.edge("adapt").arg(&bundle).args(&shots).arg("-o").arg(&dictionary))?;
+
+        self.say("scoring its test images, with heat maps");
+        let mut score = self.edge("score");
+        score
+            .arg(&bundle)
+            .arg(&dictionary)
+            .arg(source.join("test"))
+            .args(["--format", "csv", "-o"])
+            .arg(&scores);
+        process::run(score.arg("--heatmaps").arg(&heatmaps).arg("--save-maps").arg(&maps))?;
+
+        self.say("evaluating");
+        let report = results.join("report.json");
+        let protocol = ["--categories", category, "--shots", "10", "--runs", "1", "--seed", "0", "-o"];
+        process::run(
+            self.train("evaluate").arg(&bundle).arg("--data").arg(data).args(protocol).arg(&report),
+        )?;
+
+        self.say("done");
+        for (what, path) in [
+            ("bundle", &bundle),
+            ("dictionary", &dictionary),
+            ("scores", &scores),
+            ("heat maps", &heatmaps),
+            ("maps", &maps),
+            ("report", &report),
+        ] {
+            println!("{what:<11} {}", path.display());
+        }
+        Ok(())
+    }
+
+    fn train(&self, command: &str) -> Command {
+        self.command(&self.sparsight_train, command)
+    }
+
+    fn edge(&self, command: &str) -> Command {
+        let mut program = self.command(&self.sparsight, command);
+        program.args(["--provider", "cpu"]);
+        program
+    }
+
+    fn command(&self, binary: &Path, command: &str) -> Command {
+        let mut program = Command::new(binary);
+        program.current_dir(&self.folder).env("ORT_DYLIB_PATH", &self.library).arg(command);
+        program
+    }
+
+    fn say(&self, what: &str) {
+        eprintln!("[{:>5.1} s] {what}", self.start.elapsed().as_secs_f32());
+    }
+}
+
+/// The demo's bundle, and the good and the test images of the category that it was not trained on.
+pub fn held_out(workspace: &Workspace) -> Result<(PathBuf, PathBuf, PathBuf)> {
+    let folder = workspace.target.join("demo");
+    let (bundle, category) = (folder.join("bundle"), folder.join("data").join(held_out_category(workspace)?));
+    ensure!(
+        bundle.is_dir(),
+        "{}: no such bundle; run `cargo xtask demo` first, or name one",
+        bundle.display()
+    );
+    Ok((bundle, category.join("train/good"), category.join("test")))
+}
+
+/// The first category that the demo's config excludes from training.
+fn held_out_category(workspace: &Workspace) -> Result<String> {
+    let path = workspace.root.join(CONFIG);
+    let yaml = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let config = Valid::<Config>::parse(&yaml).with_context(|| path.display().to_string())?;
+    config.data.exclude.first().cloned().with_context(|| format!("{CONFIG}: data.exclude is empty"))
+}
+
+/// The first good images of a category.
+pub fn shots(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut shots = folders::entries(folder)?;
+    shots.truncate(SHOTS);
+    if shots.is_empty() {
+        bail!("{}: no good images to adapt with", folder.display());
+    }
+    Ok(shots)
+}

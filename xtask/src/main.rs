@@ -1,0 +1,73 @@
+//! `cargo xtask`: the tasks of the project, one module each. It drives cargo, Python and the two binaries, and links
+//! neither Burn nor ONNX Runtime, so that it builds in seconds.
+
+mod bench;
+mod demo;
+mod fixtures;
+mod folders;
+mod json_schemas;
+mod probe;
+mod process;
+mod python;
+mod regress;
+mod setup;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The tasks of Sparsight's workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Fetch ONNX Runtime into the target directory, unless ORT_DYLIB_PATH names one
+    Setup,
+    /// Run everything that CI runs
+    Test {
+        /// Leave out the lints, the documentation and the check of the dependencies
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Train briefly, adapt to an unseen category, score it and evaluate: all the steps, in minutes
+    Demo(demo::Demo),
+    /// Measure what scoring costs: time, memory, size
+    Bench(bench::Bench),
+    /// Compare the released binary's report with the committed snapshot
+    Regress,
+    /// Remake the generated files under fixtures/ and schemas/json/
+    Fixtures {
+        /// Change nothing; fail if a committed file is stale
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
+    let workspace = workspace::Workspace::locate()?;
+    match task {
+        Task::Setup => setup::run(&workspace),
+        Task::Test { quick } => test::run(&workspace, quick),
+        Task::Demo(demo) => demo::run(&workspace, &demo),
+        Task::Bench(bench) => bench::run(&workspace, &bench),
+        Task::Regress => regress::run(&workspace),
+        Task::Fixtures { check } => fixtures::run(&workspace, &workspace.build_sparsight_train()?, check),
+    }
+}
