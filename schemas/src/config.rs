@@ -357,6 +357,9 @@ impl BackboneConfig {
     }
 }
 
+/// Settings are numbers of the YAML (f64) and are computed with in f32: nothing larger, so that none overflows there.
+const LARGEST_SCALE: f64 = 1e9;
+
 impl InputConfig {
     /// What is wrong with the size, if anything.
     pub fn validate(&self) -> Result<(), Violation> {
@@ -378,13 +381,13 @@ impl SparseCodingConfig {
         if !(1..=1000).contains(&self.steps) {
             return Err(Violation::SparseCodingSteps(self.steps));
         }
-        if !(self.lambda_max > 0.0 && self.lambda_max.is_finite()) {
+        if !(self.lambda_max > 0.0 && self.lambda_max <= LARGEST_SCALE) {
             return Err(Violation::LambdaMax(self.lambda_max));
         }
         if !(self.lambda_star > 0.0 && self.lambda_star <= self.lambda_max) {
             return Err(Violation::LambdaStar { lambda_star: self.lambda_star, lambda_max: self.lambda_max });
         }
-        if !(self.tau > 0.0 && self.tau.is_finite()) {
+        if !(self.tau > 0.0 && self.tau <= LARGEST_SCALE) {
             return Err(Violation::Tau(self.tau));
         }
         Ok(())
@@ -457,9 +460,9 @@ impl Validate for Config {
             ("objective.eta_cd", self.objective.eta_cd),
             ("optimizer.learning_rate", self.optimizer.learning_rate),
         ];
-        if let Some(&(field, value)) = scales.iter().find(|(_, value)| !(*value >= 0.0 && value.is_finite()))
+        if let Some(&(field, value)) = scales.iter().find(|(_, value)| !(0.0..=LARGEST_SCALE).contains(value))
         {
-            return Err(Violation::Negative { field, value });
+            return Err(Violation::Scale { field, value });
         }
         let decays =
             [("optimizer.beta_1", self.optimizer.beta_1), ("optimizer.beta_2", self.optimizer.beta_2)];

@@ -20,11 +20,11 @@ pub enum Violation {
     ReceptiveField(usize),
     #[error("{0} iterations; must be 1 to 1000")]
     SparseCodingSteps(usize),
-    #[error("{0}; must be positive and finite")]
+    #[error("{0}; must be positive and at most 1e9")]
     LambdaMax(f64),
     #[error("{lambda_star}; must be positive and at most lambda_max, {lambda_max}")]
     LambdaStar { lambda_star: f64, lambda_max: f64 },
-    #[error("{0}; must be positive and finite")]
+    #[error("{0}; must be positive and at most 1e9")]
     Tau(f64),
     #[error("{0}; must be above 0 and at most 1")]
     TopFraction(f32),
@@ -40,8 +40,8 @@ pub enum Violation {
     PatchKinds([f32; 4]),
     #[error("0; must be at least 1")]
     ZeroCount(&'static str),
-    #[error("{value}; must be finite and not negative")]
-    Negative { field: &'static str, value: f64 },
+    #[error("{value:?}; must be between 0 and 1e9")]
+    Scale { field: &'static str, value: f64 },
     #[error("{value}; must be at least 0 and below 1")]
     Decay { field: &'static str, value: f32 },
     #[error("{0}; must be positive and finite")]
@@ -68,7 +68,7 @@ impl Violation {
         match self {
             Self::InputSize { field, .. }
             | Self::ZeroCount(field)
-            | Self::Negative { field, .. }
+            | Self::Scale { field, .. }
             | Self::Decay { field, .. }
             | Self::EmptyFeatures(field)
             | Self::Tolerance { field, .. } => field,

@@ -73,7 +73,7 @@ fn tests(workspace: &Workspace) -> Result<()> {
         }
         process::run(&mut cargo)
     };
-    with_environment(workspace.cargo(["test", "--workspace", "--exclude", "xtask"]))?;
+    with_environment(workspace.cargo(["test", "--workspace", "--exclude", "xtask", "--no-fail-fast"]))?;
     with_environment(workspace.cargo(["test", "--package", "xtask", "--bins", "--test", "setup"]))
 }
 
