@@ -86,10 +86,7 @@ const BROKEN_CONFIGS: &[(&str, &str)] = &[
     ("langevin: {noise_std: 1e39}", "langevin.noise_std: 1e39; must be between 0 and 1e9 (line 1)"),
     ("objective: {eta_rec: -1}", "objective.eta_rec: -1.0; must be between 0 and 1e9 (line 1)"),
     ("objective: {eta_cd: .nan}", "objective.eta_cd: NaN; must be between 0 and 1e9 (line 1)"),
-    (
-        "optimizer: {learning_rate: -0.1}",
-        "optimizer.learning_rate: -0.1; must be between 0 and 1e9 (line 1)",
-    ),
+    ("optimizer: {learning_rate: -0.1}", "optimizer.learning_rate: -0.1; must be between 0 and 1e9 (line 1)"),
     ("optimizer: {beta_1: 1}", "optimizer.beta_1: 1; must be at least 0 and below 1 (line 1)"),
     ("optimizer: {beta_2: -0.1}", "optimizer.beta_2: -0.1; must be at least 0 and below 1 (line 1)"),
     ("optimizer: {epsilon: 0}", "optimizer.epsilon: 0; must be positive and finite (line 1)"),
