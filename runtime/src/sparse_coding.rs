@@ -13,4 +13,5 @@ mod unfold;
 pub use atoms::{Atoms, dictionary};
 pub use codes::{codes, lambdas, shrink};
 pub use energy::{energy, energy_map, features_gradient};
+pub use spectral_norm::largest_eigenvalue;
 pub use unfold::{fold, unfold};

@@ -3,12 +3,10 @@
 //! Architecture invariant: everything here is a plain tensor expression, the gradient in the features too, so that
 //! automatic differentiation of it gives second-order gradients.
 
-use burn::tensor::{DType, ElementConversion, Tensor, backend::Backend};
+use burn::tensor::{Tensor, TensorData, backend::Backend};
+use ndarray::Array1;
+use sparsight_runtime::sparse_coding::largest_eigenvalue;
 use sparsight_schemas::{Shrinkage, SparseCodingConfig, lambda_schedule};
-
-/// Products with the Gram matrix between two looks at the spectral norm, and the most there may be.
-const POWER_ITERATIONS: usize = 20;
-const MOST_POWER_ITERATIONS: usize = 2000;
 
 /// A dictionary and its Gram matrix.
 #[derive(Clone, Debug)]
@@ -59,38 +57,19 @@ pub fn dictionary<B: Backend>(support_features: Tensor<B, 4>, receptive_field: u
     let norms = rows.clone().powi_scalar(2).sum_dim(1).sqrt().clamp_min(1e-8);
     let columns = (rows / norms).transpose(); // [m,A]
     let gram = columns.clone().transpose().matmul(columns.clone());
-    let square = spectral_norm(gram.clone().detach()); // of the Gram matrix: that of the dictionary, squared
-    let dictionary = columns / square.clone().sqrt();
-    Atoms { dictionary, gram: gram / square }
+    let square = squared_spectral_norm(gram.clone().detach());
+    Atoms { dictionary: columns.div_scalar(square.sqrt()), gram: gram.div_scalar(square) }
 }
 
-/// Largest eigenvalue \[1,1\] of a Gram matrix \[A,A\], at least 1e-16, by power iteration until it stands still. The
-/// start is random, so that no symmetry of the atoms makes it orthogonal to the eigenvector.
-fn spectral_norm<B: Backend>(gram: Tensor<B, 2>) -> Tensor<B, 2> {
-    let atoms = gram.dims()[0];
-    let still = if gram.dtype() == DType::F64 { 1e-15 } else { 1e-7 };
-    let mut state = 1u64;
-    let mut draw = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        0.5 + (state >> 40) as f32 / (1u64 << 24) as f32
+/// The spectral norm of the matrix with this Gram matrix \[A,A\], squared; at least 1e-16.
+fn squared_spectral_norm<B: Backend>(gram: Tensor<B, 2>) -> f64 {
+    let (atoms, device) = (gram.dims()[0], gram.device());
+    let product = |vector: &Array1<f64>| {
+        let data = TensorData::new(vector.to_vec(), [atoms, 1]).convert::<B::FloatElem>();
+        let image: Tensor<B, 2> = gram.clone().matmul(Tensor::from_data(data, &device));
+        image.into_data().iter::<f64>().collect()
     };
-    let start: Vec<f32> = (0..atoms).map(|_| draw()).collect();
-    let mut v = Tensor::<B, 1>::from_floats(&start[..], &gram.device()).reshape([atoms, 1]);
-    let (mut eigenvalue, mut last) = (Tensor::ones([1, 1], &gram.device()), 0.0);
-    for _ in 0..MOST_POWER_ITERATIONS / POWER_ITERATIONS {
-        for _ in 0..POWER_ITERATIONS {
-            v = gram.clone().matmul(v);
-            let norm = v.clone().powi_scalar(2).sum_dim(0).sqrt().clamp_min(1e-16);
-            v = v / norm;
-        }
-        eigenvalue = v.clone().transpose().matmul(gram.clone().matmul(v.clone())).clamp_min(1e-16);
-        let value: f64 = eigenvalue.clone().into_scalar().elem();
-        if (value - last).abs() <= still * value {
-            break;
-        }
-        last = value;
-    }
-    eigenvalue
+    largest_eigenvalue(atoms, product).max(1e-16)
 }
 
 /// Shrinkage of u: Eq. (9), Eq. (7), or none.

@@ -92,7 +92,7 @@ fn a_loss_that_is_not_finite_stops_the_run_with_the_step_and_the_categories() {
     let data = folder.path().join("data");
     categories(&data);
     let mut config = config(&data, 30);
-    config.optimizer.learning_rate = 1e30;
+    config.optimizer.learning_rate = 1e9;
     let error = run(&config, None, folder.path()).unwrap_err();
     assert!(matches!(error, TrainingError::NotFinite { step: 2.., .. }), "{error}");
     assert!(error.to_string().contains("_000"), "{error}");

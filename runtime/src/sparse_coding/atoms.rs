@@ -1,6 +1,6 @@
 //! The dictionary of the sparse coding layer as a matrix of atoms, scaled so that the iterations converge.
 
-use ndarray::{Array2, ArrayView2, ArrayView4};
+use ndarray::{Array1, Array2, ArrayView2, ArrayView4, Axis};
 
 use super::{spectral_norm::largest_eigenvalue, unfold};
 use crate::matrix::product;
@@ -32,7 +32,7 @@ impl Atoms {
             atom.mapv_inplace(|value| (f64::from(value) / norm) as f32);
         }
         let mut gram = product(atoms.view(), atoms.t());
-        let norm = largest_eigenvalue(gram.view()).sqrt().max(SMALLEST_NORM);
+        let norm = spectral_norm(&gram).max(SMALLEST_NORM);
         let scale = 1.0 / norm;
         atoms.mapv_inplace(|value| (f64::from(value) * scale) as f32);
         gram.mapv_inplace(|value| (f64::from(value) * (scale * scale)) as f32);
@@ -50,6 +50,18 @@ impl Atoms {
     }
 }
 
+/// The spectral norm of a matrix, from its Gram matrix.
+fn spectral_norm(gram: &Array2<f32>) -> f64 {
+    let mut row_in_f64 = Array1::zeros(gram.ncols());
+    let square = largest_eigenvalue(gram.nrows(), |vector| {
+        gram.map_axis(Axis(1), |row| {
+            row_in_f64.zip_mut_with(&row, |exact, &entry| *exact = f64::from(entry));
+            row_in_f64.dot(vector)
+        })
+    });
+    square.sqrt()
+}
+
 #[cfg(test)]
 mod tests {
     use ndarray::Array4;
@@ -62,7 +74,7 @@ mod tests {
             Array4::from_shape_fn((2, 3, 2, 2), |(a, b, c, d)| ((a * 5 + b * 3 + c * 7 + d) as f32).sin());
         let atoms = dictionary(features.view(), 3);
         assert_eq!((atoms.count(), atoms.dictionary().dim()), (8, (27, 8)));
-        assert!((largest_eigenvalue(atoms.gram.view()) - 1.0).abs() < 1e-5);
+        assert!((spectral_norm(&atoms.gram) - 1.0).abs() < 1e-5);
     }
 
     #[test]

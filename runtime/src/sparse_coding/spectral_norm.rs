@@ -1,34 +1,31 @@
 //! The largest eigenvalue of a Gram matrix, by the Lanczos method: tens of products with a vector where power
 //! iteration takes hundreds. It is all that the dictionary needs of linear algebra beyond products.
 
-use ndarray::{Array1, ArrayView2, Axis};
+use ndarray::Array1;
 
 /// The steps end when this many more change the eigenvalue by less than the share `CONVERGED`.
 const STEPS_BETWEEN_CHECKS: usize = 4;
 const CONVERGED: f64 = 1e-10;
 const MOST_STEPS: usize = 400;
 
-/// The largest eigenvalue of a positive semidefinite `matrix` \[A, A\].
+/// The largest eigenvalue of a positive semidefinite matrix G \[A, A\] of `size` A, which is known by what it makes of a
+/// vector: `product` gives G v, \[A\]. So it may lie anywhere, on another device too.
 ///
-/// In the space of v, Gv, GGv, .. the matrix is tridiagonal; its largest eigenvalue there is soon that of the whole.
-pub(super) fn largest_eigenvalue(matrix: ArrayView2<f32>) -> f64 {
+/// In the space of v, G v, G G v, .. the matrix is tridiagonal; its largest eigenvalue there is soon that of the whole.
+pub fn largest_eigenvalue(size: usize, mut product: impl FnMut(&Array1<f64>) -> Array1<f64>) -> f64 {
     // Regular entries can be orthogonal to the top eigenvector of a symmetric support: equal ones are for a feature and
     // its negative, multiples of the golden ratio for two such pairs. Random ones have no such pattern.
     let mut state = 1u64;
-    let mut vector = Array1::from_shape_simple_fn(matrix.nrows(), || {
+    let mut vector = Array1::from_shape_simple_fn(size, || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         0.5 + (state >> 40) as f64 / (1u64 << 24) as f64
     });
     vector /= norm(&vector);
-    let mut previous = Array1::zeros(matrix.nrows());
-    let mut row_in_f64 = Array1::zeros(matrix.nrows());
+    let mut previous = Array1::zeros(size);
     let (mut diagonal, mut beside): (Vec<f64>, Vec<f64>) = (vec![], vec![]);
     let mut eigenvalue = 0.0;
     for step in 1..=MOST_STEPS {
-        let mut image = matrix.map_axis(Axis(1), |row| {
-            row_in_f64.zip_mut_with(&row, |exact, &entry| *exact = f64::from(entry));
-            row_in_f64.dot(&vector)
-        });
+        let mut image = product(&vector);
         let along = image.dot(&vector);
         image.scaled_add(-along, &vector);
         image.scaled_add(-beside.last().copied().unwrap_or(0.0), &previous);
@@ -79,7 +76,8 @@ mod tests {
 
     #[track_caller]
     fn assert_eigenvalue(matrix: Array2<f32>, expected: f64) {
-        let computed = largest_eigenvalue(matrix.view());
+        let exact = matrix.mapv(f64::from);
+        let computed = largest_eigenvalue(matrix.nrows(), |vector| exact.dot(vector));
         assert!((computed - expected).abs() <= 1e-6 * expected, "{computed} {expected}");
     }
 
