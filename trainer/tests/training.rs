@@ -91,9 +91,16 @@ fn a_loss_that_is_not_finite_stops_the_run_with_the_step_and_the_categories() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     categories(&data);
-    let mut config = config(&data, 30);
-    config.optimizer.learning_rate = 1e9;
-    let error = run(&config, None, folder.path()).unwrap_err();
-    assert!(matches!(error, TrainingError::NotFinite { step: 2.., .. }), "{error}");
+    let config = config(&data, 3);
+    let mut parameters = random_parameters(&config.backbone, config.seed);
+    parameters[0].2.fill(f32::MAX);
+    let start = Checkpoint {
+        config: Valid::new(config.clone()).unwrap(),
+        parameters,
+        optimizer: Vec::new(),
+        progress: Progress::default(),
+    };
+    let error = run(&config, Some(start), folder.path()).unwrap_err();
+    assert!(matches!(error, TrainingError::NotFinite { step: 1, .. }), "{error}");
     assert!(error.to_string().contains("_000"), "{error}");
 }

@@ -5,7 +5,7 @@ use ndarray::Array1;
 
 /// The steps end when this many more change the eigenvalue by less than the share `CONVERGED`.
 const STEPS_BETWEEN_CHECKS: usize = 4;
-const CONVERGED: f64 = 1e-10;
+const CONVERGED: f64 = 1e-12;
 const MOST_STEPS: usize = 400;
 
 /// The largest eigenvalue of a positive semidefinite matrix G \[A, A\] of `size` A, which is known by what it makes of a
@@ -57,7 +57,7 @@ fn largest_of_tridiagonal(diagonal: &[f64], beside: &[f64]) -> f64 {
     };
     let largest = |entries: &[f64]| entries.iter().fold(0.0, |largest: f64, entry| largest.max(*entry));
     let (mut low, mut high) = (0.0, largest(diagonal) + 2.0 * largest(beside));
-    while high - low > 1e-13 * high {
+    while high - low > 1e-14 * high {
         let middle = 0.5 * (low + high);
         if exceeds_all(middle) { high = middle } else { low = middle }
     }
