@@ -58,7 +58,10 @@ pub fn dictionary<B: Backend>(support_features: Tensor<B, 4>, receptive_field: u
     let columns = (rows / norms).transpose(); // [m,A]
     let gram = columns.clone().transpose().matmul(columns.clone());
     let square = squared_spectral_norm(gram.clone().detach());
-    Atoms { dictionary: columns.div_scalar(square.sqrt()), gram: gram.div_scalar(square) }
+    let device = gram.device();
+    // As a tensor, because division by a scalar rounds it to f32 on some backends.
+    let scalar = |value: f64| Tensor::from_data(TensorData::from([[value]]).convert::<B::FloatElem>(), &device);
+    Atoms { dictionary: columns / scalar(square.sqrt()), gram: gram / scalar(square) }
 }
 
 /// The spectral norm of the matrix with this Gram matrix \[A,A\], squared; at least 1e-16.
