@@ -60,7 +60,8 @@ pub fn dictionary<B: Backend>(support_features: Tensor<B, 4>, receptive_field: u
     let square = squared_spectral_norm(gram.clone().detach());
     let device = gram.device();
     // As a tensor, because division by a scalar rounds it to f32 on some backends.
-    let scalar = |value: f64| Tensor::from_data(TensorData::from([[value]]).convert::<B::FloatElem>(), &device);
+    let scalar =
+        |value: f64| Tensor::from_data(TensorData::from([[value]]).convert::<B::FloatElem>(), &device);
     Atoms { dictionary: columns / scalar(square.sqrt()), gram: gram / scalar(square) }
 }
 
