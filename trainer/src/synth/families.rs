@@ -4,9 +4,12 @@
 
 mod electronics;
 mod mechanics;
+mod mineral;
 mod packaging;
 mod patterns;
+mod steel;
 mod surfaces;
+mod table;
 mod textiles;
 
 use super::{draw::Draw, product::Product};
@@ -47,4 +50,14 @@ pub const FAMILIES: &[Family] = &[
     family("label", packaging::label),
     family("knit", textiles::knit),
     family("perforated", patterns::perforated),
+    family("concrete", mineral::concrete),
+    family("casting", steel::casting),
+    family("rolled_steel", steel::rolled_steel),
+    family("magnetic_tile", steel::magnetic_tile),
+    family("asphalt", mineral::asphalt),
+    family("weld", steel::weld),
+    family("marble", mineral::marble),
+    family("turned_face", steel::turned_face),
+    family("plaster", mineral::plaster),
+    family("ceramic", mineral::ceramic),
 ];
