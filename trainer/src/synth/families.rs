@@ -2,9 +2,12 @@
 //! piece. The first stream is the same for all pieces of a category and says what they have in common; the second says
 //! how this piece differs and lies.
 
+mod electrical;
 mod electronics;
+mod hardware;
 mod mechanics;
 mod mineral;
+mod organic;
 mod packaging;
 mod patterns;
 mod steel;
@@ -53,11 +56,26 @@ pub const FAMILIES: &[Family] = &[
     family("concrete", mineral::concrete),
     family("casting", steel::casting),
     family("rolled_steel", steel::rolled_steel),
+    family("hazelnut", organic::hazelnut),
     family("magnetic_tile", steel::magnetic_tile),
+    family("screw", hardware::screw),
     family("asphalt", mineral::asphalt),
+    family("cable", electrical::cable),
+    family("solar_cell", electrical::solar_cell),
+    family("lobed_nut", hardware::lobed_nut),
     family("weld", steel::weld),
+    family("transistor", electrical::transistor),
     family("marble", mineral::marble),
+    family("spring", hardware::spring),
     family("turned_face", steel::turned_face),
+    family("biscuit", organic::biscuit),
+    family("tracks", electrical::tracks),
+    family("washers", hardware::washers),
     family("plaster", mineral::plaster),
+    family("led", electrical::led),
+    family("cork", organic::cork),
+    family("coin", hardware::coin),
     family("ceramic", mineral::ceramic),
+    family("cashew", organic::cashew),
+    family("peel", organic::peel),
 ];

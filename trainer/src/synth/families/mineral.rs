@@ -55,7 +55,7 @@ pub fn plaster(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
         if design.chance(0.6) { design.grey([0.6, 0.9]) } else { design.colour([0.1, 0.35], [0.55, 0.85]) };
     let coarse = design.within(7.0, 16.0);
     let stretch = design.within(0.35, 1.0);
-    let depth = design.within(0.12, 0.3) / coarse;
+    let depth = design.within(0.05, 0.16) / coarse;
     let pose = Pose::of_sheet(piece, 0.3);
     let tone = piece.within(0.9, 1.06);
     let [strokes, grain, bend] = piece.fields();
@@ -88,12 +88,13 @@ pub fn marble(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
     let [warp, main, side, cloud] = piece.fields();
     Product::sheet(size, shade(stone, 0.2), |place| {
         let q = pose.on_piece(place).turned(along) * wide;
-        let bent = q + at(layered(q * 1.3, 3, warp), layered(q * 1.3 + at(5.0, 9.0), 3, warp)) * 0.9;
-        let ridge = |place: Point, seed: u32| noise(at(place.x * 0.6, place.y), seed).abs();
-        let clouds = layered(bent * 1.2, 3, cloud);
-        let veins = smooth(0.13, 0.0, ridge(bent, main)) * (0.65 + 0.35 * clouds)
-            + 0.5 * smooth(0.06, 0.0, ridge(bent * 2.1 + at(31.0, 0.0), side));
-        mix(shade(stone, 1.0 + 0.09 * clouds), vein, veins * strength)
+        let bend = at(layered(q * 1.1, 3, warp), noise(q * 1.6 + at(5.0, 9.0), warp)) * 0.55;
+        // Stretched noise is zero along lines that run on rather than close.
+        let ridge = |place: Point, seed: u32| noise(at(place.x * 0.3, place.y * 1.2), seed).abs();
+        let clouds = layered(q + bend, 3, cloud);
+        let veins = smooth(0.16, 0.0, ridge(q + bend, main)) * (0.55 + 0.6 * clouds)
+            + 0.45 * smooth(0.09, 0.0, ridge((q + bend) * 2.3 + at(31.0, 0.0), side)) * (0.5 - 0.7 * clouds);
+        mix(shade(stone, 0.97 + 0.1 * clouds), vein, veins * strength)
     })
 }
 
