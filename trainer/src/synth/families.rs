@@ -2,13 +2,16 @@
 //! piece. The first stream is the same for all pieces of a category and says what they have in common; the second says
 //! how this piece differs and lies.
 
+mod cloth;
 mod electrical;
 mod electronics;
+mod goods;
 mod hardware;
 mod mechanics;
 mod mineral;
 mod organic;
 mod packaging;
+mod panels;
 mod patterns;
 mod steel;
 mod surfaces;
@@ -65,17 +68,32 @@ pub const FAMILIES: &[Family] = &[
     family("lobed_nut", hardware::lobed_nut),
     family("weld", steel::weld),
     family("transistor", electrical::transistor),
+    family("linen", cloth::linen),
+    family("pill", goods::pill),
     family("marble", mineral::marble),
     family("spring", hardware::spring),
     family("turned_face", steel::turned_face),
+    family("bottle", goods::bottle),
+    family("carpet", cloth::carpet),
+    family("zipper", cloth::zipper),
+    family("grating", panels::grating),
     family("biscuit", organic::biscuit),
     family("tracks", electrical::tracks),
     family("washers", hardware::washers),
     family("plaster", mineral::plaster),
+    family("pellets", goods::pellets),
+    family("brick", panels::brick),
     family("led", electrical::led),
-    family("cork", organic::cork),
+    family("wire_cloth", panels::wire_cloth),
+    family("brush", goods::brush),
+    family("foam", cloth::foam),
     family("coin", hardware::coin),
-    family("ceramic", mineral::ceramic),
+    family("cork", organic::cork),
     family("cashew", organic::cashew),
+    family("paper", panels::paper),
+    family("rope", cloth::rope),
+    family("tread_plate", panels::tread_plate),
+    family("ceramic", mineral::ceramic),
     family("peel", organic::peel),
+    family("corrugated", panels::corrugated),
 ];

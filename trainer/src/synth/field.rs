@@ -73,10 +73,10 @@ pub fn spot(place: Point, share: f32, radii: [f32; 2], seed: u32) -> f32 {
     1.0 - (place - centre).length() / radius
 }
 
-/// Brightness factor of a relief lit from direction `light` (a unit step): slopes that face it are brighter.
-pub fn relief(height: impl Fn(Point) -> f32, place: Point, light: Point, strength: f32) -> f32 {
+/// Brightness factor of a relief lit from direction `light` (a unit step): slopes that face it are brighter. `here` is
+/// the height at `place`.
+pub fn relief(height: impl Fn(Point) -> f32, here: f32, place: Point, light: Point, strength: f32) -> f32 {
     const STEP: f32 = 1.0 / 256.0;
-    let here = height(place);
     let slope = at(height(place + at(STEP, 0.0)) - here, height(place + at(0.0, STEP)) - here);
     (1.0 - strength * slope.dot(light) / STEP).clamp(0.2, 1.8)
 }

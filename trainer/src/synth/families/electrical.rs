@@ -33,10 +33,10 @@ pub fn solar_cell(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
         let q = pose.on_piece(place);
         let (_, bar) = cell((q.x + 0.5) * bars);
         let (_, finger) = cell(q.y * fingers);
-        let p = q * grains + at(noise(q * 12.0, bend), noise(q * 12.0 + at(5.0, 5.0), bend)) * 0.25;
+        let p = q * grains + at(0.6, 0.8) * (0.3 * noise(q * 12.0, bend));
         let grain = irregular_cell(at(p.x + 40.0, p.y), cell_seed);
         let border = 0.25 * crystal * smooth(0.06, 0.0, grain.from_border);
-        let body = 1.0 + crystal * (grain.name - 0.5) - border + 0.08 * layered(q * 4.0, 2, cloud);
+        let body = 1.0 + crystal * (grain.name - 0.5) - border + 0.06 * noise(q * 5.0, cloud);
         let line = 0.16 * smooth(0.2, 0.05, finger.abs());
         let fallen = 0.2 * smooth(0.4, 0.52, q.x.abs().max(q.y.abs()));
         let on_bar = smooth(0.028 * bars, 0.018 * bars, bar.abs());
@@ -96,7 +96,7 @@ pub fn cable(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
 
 /// A transistor over perforated board: a black body and three legs.
 pub fn transistor(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
-    let board = design.colour_near(0.1, 0.35, [0.3, 0.7], [0.25, 0.65]);
+    let board = design.colour_near(0.22, 0.2, [0.3, 0.7], [0.25, 0.6]);
     let ring = mix(TIN, [0.8, 0.55, 0.3], design.within(0.0, 1.0));
     let body = design.grey([0.08, 0.2]);
     let pitch = design.within(0.095, 0.115);

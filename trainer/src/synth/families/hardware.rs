@@ -109,13 +109,14 @@ pub fn washers(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
     let pose = Pose::of_object(piece, 0.05);
     let tone = piece.within(0.85, 1.15);
     let [shift_x, shift_y, turn, grain] = piece.fields();
+    let beyond = |number: i32| (2.0 * number as f32 + 1.0 - count % 2.0).abs() > count;
     let surface = |place: Point| {
         let q = pose.on_piece(place) * (count / 0.94) + at(0.5, 0.5) * (count % 2.0);
         let ((column, u), (row, v)) = (cell(q.x), cell(q.y));
         let shift = at(hash(column, row, shift_x) - 0.5, hash(column, row, shift_y) - 0.5) * 0.14;
         let from_centre = at(u, v) - shift;
         let radius = from_centre.length();
-        if radius > outer || radius < bore || 2.0 * q.x.abs().max(q.y.abs()) > count + count % 2.0 + 0.2 {
+        if radius > outer || radius < bore || beyond(column) || beyond(row) {
             return None;
         }
         let own = hash(column, row, turn);
@@ -187,7 +188,7 @@ pub fn coin(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
         let (line, v) = cell((out - field * 1.16) / (radius * 0.2) + 0.5);
         let stroke = hash(letter, (u * 2.0 + 1.0) as i32 + 7 * (v * 3.0 + 1.5) as i32, text) < 0.6;
         let written = line == 0 && stroke && to_box(at(u, v), at(0.36, 0.4)) < 0.0;
-        0.012 * worn * (rim + raised * (0.7 + 0.3 * noise(q * 30.0, device)) + if written { 0.7 } else { 0.0 })
+        0.012 * worn * (rim + raised + if written { 0.7 } else { 0.0 })
     });
     let surface = |place: Point| {
         let q = pose.on_piece(place);
@@ -195,7 +196,7 @@ pub fn coin(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
         if out > radius {
             return None;
         }
-        let patina = 0.1 * layered(q * 4.0, 3, tarnish) + 0.04 * noise(q * 60.0, scratch);
+        let patina = 0.1 * layered(q * 4.0, 2, tarnish) + 0.04 * noise(q * 60.0, scratch);
         let high = 6.0 * heights.at(place);
         let lit = heights.lit(place, LIGHT, 0.35) * (0.84 + high + patina) + 0.6 * bevel(radius - out, q);
         Some(shade(mix(metal, [0.12, 0.1, 0.08], 0.25 - 0.25 * patina - high), tone * lit))

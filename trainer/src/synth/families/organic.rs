@@ -17,7 +17,7 @@ pub fn hazelnut(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
     let shell = design.colour_near(0.06, 0.02, [0.55, 0.75], [0.45, 0.7]);
     let base = mix(shell, [0.85, 0.75, 0.6], design.within(0.5, 0.8));
     let stripes = design.within(7.0, 13.0);
-    let contrast = design.within(0.1, 0.25);
+    let contrast = design.within(0.15, 0.35);
     let reach = design.within(0.25, 0.55);
     let table = Table::backdrop(design, piece);
     let pose = Pose::of_loose_object(piece, PI);
@@ -41,7 +41,8 @@ pub fn hazelnut(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
         let height = (1.0 - out).sqrt();
         let along = unit.x * flat + height * up;
         let across = at(unit.y, height * flat - unit.x * up);
-        let round = across.angle() / TAU;
+        // Folded, so that the stripes meet where the angle starts anew.
+        let round = across.angle().abs() / TAU;
         let stripe =
             noise(at(round * stripes * 2.0, along * 1.2), grain) * (1.0 - smooth(0.6, 1.0, along.abs()));
         let edge = -1.0 + reach + 0.1 * noise(at(round * 9.0, 0.0), rough);
@@ -61,9 +62,9 @@ pub fn cashew(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
     let half = design.within(0.16, 0.21);
     let table = Table::backdrop(design, piece);
     let pose = Pose::of_loose_object(piece, PI);
-    let bend = design.within(1.6, 2.6) * piece.within(0.85, 1.15) * piece.sign();
+    let bend = design.within(1.0, 1.8) * piece.within(0.85, 1.15) * piece.sign();
     let thick = piece.within(0.1, 0.125);
-    let taper = piece.within(0.15, 0.4);
+    let taper = piece.within(0.1, 0.3);
     let light = pose.direction_on_piece(LIGHT);
     let [outline, groove, blotch] = piece.fields();
     let surface = |place: Point| {
@@ -108,8 +109,8 @@ pub fn cork(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
 /// The skin of a citrus fruit, near: dimples under a broad highlight.
 pub fn peel(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
     let fruit = design.colour_near(0.12, 0.08, [0.75, 0.98], [0.65, 0.95]);
-    let dimples = design.within(14.0, 24.0);
-    let depth = design.within(0.004, 0.009);
+    let dimples = design.within(13.0, 22.0);
+    let depth = design.within(0.006, 0.012);
     let roundness = design.within(0.2, 0.6);
     let pose = Pose::of_sheet(piece, PI);
     let middle = at(piece.within(0.35, 0.65), piece.within(0.35, 0.65));
@@ -117,14 +118,16 @@ pub fn peel(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
     let [cell, bump, blush] = piece.fields();
     let heights = Heights::new(size, |place| {
         let q = pose.on_piece(place) * dimples;
-        -smooth(0.15, 0.75, irregular_cell(q, cell).from_border) + 0.4 * noise(q * 0.6, bump)
+        let dimple = |place: Point, seed: u32| smooth(0.0, 0.8, spot(place, 0.6, [0.2, 0.45], seed));
+        let (few, many) = (dimple(q, cell), dimple(q.turned(at(0.8, 0.6)) * 1.27, cell ^ 1));
+        0.35 * noise(q * 0.4, bump) - few.max(0.6 * many)
     });
     Product::sheet(size, shade(fruit, 0.4), |place| {
         let offset = (place - middle) * 1.3;
         let ball = 1.0 - roundness * offset.dot(offset);
         let lit = heights.lit(place, LIGHT, depth);
         let gloss = 0.35 * smooth(0.4, 0.0, (offset - LIGHT * 0.18).length()) * smooth(0.85, 1.35, lit);
-        let hue = 0.06 * layered(pose.on_piece(place) * 3.0, 2, blush);
+        let hue = 0.04 * noise(pose.on_piece(place) * 2.0, blush);
         let colour = [fruit[0] * (1.0 - hue), fruit[1] * (1.0 + hue), fruit[2]];
         mix(shade(colour, ripe * ball * lit), [1.0; 3], gloss)
     })

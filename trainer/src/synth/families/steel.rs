@@ -66,13 +66,13 @@ pub fn weld(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
     let [edge, body, grain] = piece.fields();
     Product::sheet(size, shade(film, 0.2), |place| {
         let q = pose.on_piece(place);
-        let wobble = 0.025 * layered(at((q.x + shift) * 5.0, 0.0), 3, edge);
-        let width = half * (1.0 + 0.12 * layered(at((q.x + shift) * 7.0, 9.0), 2, edge));
+        let wobble = 0.02 * noise(at((q.x + shift) * 6.0, 0.0), edge);
+        let width = half * (1.0 + 0.09 * noise(at((q.x + shift) * 11.0, 9.0), edge));
         let across = (q.y - wobble) / width;
         let bead = smooth(1.15, 0.75, across.abs());
         // Each ripple froze as a crescent behind the pool.
-        let crescent = (q.x + shift) * ripples + 0.9 * across * across + 0.3 * noise(q * 6.0, body);
-        let lump = ripple * (hump(crescent) - 0.5) + 0.09 * layered(q * 7.0, 3, body);
+        let crescent = (q.x + shift) * ripples + 0.9 * across * across + 3.0 * wobble;
+        let lump = ripple * (hump(crescent) - 0.5) + 0.09 * layered(q * 7.0, 2, body);
         let density = 1.0 + fall * q.y + bead * (rise * (1.0 - 0.35 * across * across) + lump);
         shade(film, tone * (density + 0.07 * layered(place * 60.0, 2, grain)))
     })
