@@ -86,14 +86,12 @@ pub fn zipper(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
             let head = at(q.x + side * reach * 0.08, v * pitch).length() - pitch * 0.34;
             (body.min(head), v)
         };
-        let (mine, other) = if left {
-            (tooth(-1.0, 0.0), tooth(1.0, 0.5))
-        } else {
-            (tooth(1.0, 0.5), tooth(-1.0, 0.0))
-        };
+        let (mine, other) =
+            if left { (tooth(-1.0, 0.0), tooth(1.0, 0.5)) } else { (tooth(1.0, 0.5), tooth(-1.0, 0.0)) };
         let (distance, v) = if mine.0 < other.0 { mine } else { other };
         if distance < 0.0 {
-            let lit = 0.45 + 0.5 * rod((v * 3.0).clamp(-1.0, 1.0), -0.8) + 0.25 * smooth(0.0, -0.012, distance);
+            let lit =
+                0.45 + 0.5 * rod((v * 3.0).clamp(-1.0, 1.0), -0.8) + 0.25 * smooth(0.0, -0.012, distance);
             return Some(shade(teeth, lit + 0.05 * noise(q * 55.0, metal)));
         }
         let (stitch, s) = cell(q.y * ribs);
@@ -156,7 +154,8 @@ pub fn foam(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
     let heights = Heights::new(size, |place| {
         let q = pose.on_piece(place);
         let bubble = |scale: f32, seed: u32| {
-            let inside = spot(q.turned(Point::towards(5.0 * scale)) * (bubbles * scale), share, [0.2, 0.45], seed);
+            let inside =
+                spot(q.turned(Point::towards(5.0 * scale)) * (bubbles * scale), share, [0.2, 0.45], seed);
             if inside > 0.0 { (inside * (2.0 - inside)).sqrt() / scale } else { 0.0 }
         };
         -bubble(0.6, large).max(bubble(1.0, middle)).max(bubble(1.7, small))

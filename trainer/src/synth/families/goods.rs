@@ -30,7 +30,13 @@ pub fn pill(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
         let letter = at(q.x / 0.026 + 4.0, q.y / 0.026 + 2.5);
         let (x, y) = (letter.x.floor() as i32, letter.y.floor() as i32);
         let stroke = (0..8).contains(&x) && (0..5).contains(&y) && x % 3 != 2 && hash(x, y, imprint) < 0.6;
-        let cut = if score { smooth(0.016, 0.004, q.x.abs()) } else if stroke { 0.6 } else { 0.0 };
+        let cut = if score {
+            smooth(0.016, 0.004, q.x.abs())
+        } else if stroke {
+            0.6
+        } else {
+            0.0
+        };
         0.045 * smooth(-0.02, 0.09, inside(q)) - 0.012 * cut
     });
     let surface = |place: Point| {

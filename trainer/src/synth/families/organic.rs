@@ -73,7 +73,8 @@ pub fn cashew(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
         let curve = bend * (q.x * q.x - 0.4 * half * half);
         let lean = 1.0 / (1.0 + 4.0 * bend * bend * q.x * q.x).sqrt();
         let straight = at(q.x, (q.y - curve) * lean);
-        let width = thick * (1.0 - taper * (q.x / half).clamp(-1.0, 1.0)) * (1.0 + 0.12 * noise(q * 8.0, outline));
+        let width =
+            thick * (1.0 - taper * (q.x / half).clamp(-1.0, 1.0)) * (1.0 + 0.12 * noise(q * 8.0, outline));
         let from_axis = to_segment(straight, at(-half, 0.0), at(half, 0.0));
         if from_axis > width {
             return None;
@@ -157,7 +158,8 @@ pub fn biscuit(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
     };
     let docked = |q: Point| {
         let (x, y) = ((q.x / pitch).round(), (q.y / pitch).round());
-        let shift = at(hash(x as i32, y as i32, hole) - 0.5, hash(x as i32, y as i32, hole ^ 1) - 0.5) * 0.012;
+        let shift =
+            at(hash(x as i32, y as i32, hole) - 0.5, hash(x as i32, y as i32, hole ^ 1) - 0.5) * 0.012;
         let held = at(x, y) * pitch;
         (held.length() < ring - 0.03).then(|| (q - held - shift).length())
     };

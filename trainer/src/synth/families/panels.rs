@@ -13,8 +13,11 @@ use super::super::{
 
 /// A brick wall in running bond: rough bricks of their own tone in sandy mortar.
 pub fn brick(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
-    let clay =
-        if design.chance(0.75) { design.colour_near(0.03, 0.03, [0.35, 0.65], [0.4, 0.7]) } else { design.grey([0.4, 0.7]) };
+    let clay = if design.chance(0.75) {
+        design.colour_near(0.03, 0.03, [0.35, 0.65], [0.4, 0.7])
+    } else {
+        design.grey([0.4, 0.7])
+    };
     let mortar = design.grey([0.5, 0.8]);
     let rows = design.within(4.0, 7.5);
     let length = design.within(2.0, 3.0);
@@ -112,7 +115,8 @@ pub fn grating(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
 pub fn paper(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
     let page =
         if design.chance(0.6) { design.grey([0.82, 0.96]) } else { design.colour([0.05, 0.25], [0.8, 0.95]) };
-    let ink = if design.chance(0.6) { design.grey([0.08, 0.3]) } else { design.colour([0.4, 0.9], [0.15, 0.5]) };
+    let ink =
+        if design.chance(0.6) { design.grey([0.08, 0.3]) } else { design.colour([0.4, 0.9], [0.15, 0.5]) };
     let lines = design.within(8.0, 13.0);
     let heavy = design.within(0.45, 0.62);
     let rules = design.count(0, 6) as i32;
@@ -127,7 +131,8 @@ pub fn paper(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
         let letter = x.div_euclid(3);
         let word = letter.div_euclid(5);
         let gap = letter.rem_euclid(5) == (hash(word, line, words) * 5.0) as i32;
-        let inked = (2..7).contains(&y) && x.rem_euclid(3) != 2 && !gap && hash(x, y + 9 * line, text) < heavy;
+        let inked =
+            (2..7).contains(&y) && x.rem_euclid(3) != 2 && !gap && hash(x, y + 9 * line, text) < heavy;
         let rule = rules > 2 && line.rem_euclid(rules) == 0;
         let printed = if rule { v.abs() < 0.06 } else { inked };
         let rough = 0.03 * noise(q * 7.0, fibre) + 0.03 * layered(q * 0.4, 2, cloud);

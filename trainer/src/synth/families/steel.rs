@@ -26,10 +26,7 @@ pub fn rolled_steel(design: &mut Draw, piece: &mut Draw, size: usize) -> Product
         let q = pose.on_piece(place).turned(along);
         let streak = noise(at(q.x * 0.8, q.y * spacing), line) + 0.5 * noise(at(q.x * 2.0, q.y * 80.0), line);
         let patches = layered(at(q.x * 4.0, q.y * 7.0), 3, scale);
-        shade(
-            steel,
-            tone * (1.0 + streaks * streak + mottle * patches + grain * layered(q * 55.0, 2, fine)),
-        )
+        shade(steel, tone * (1.0 + streaks * streak + mottle * patches + grain * layered(q * 55.0, 2, fine)))
     })
 }
 

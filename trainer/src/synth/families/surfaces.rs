@@ -27,8 +27,7 @@ pub fn leather(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
         let pores = noise(q * cells * 5.0, seed + 4);
         shade(
             hide,
-            relief(height, here, place, light, depth)
-                * (0.72 + 0.28 * here + 0.08 * mottle + 0.05 * pores),
+            relief(height, here, place, light, depth) * (0.72 + 0.28 * here + 0.08 * mottle + 0.05 * pores),
         )
     })
 }
