@@ -88,10 +88,10 @@ pub fn marble(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
     let [warp, main, side, cloud] = piece.fields();
     Product::sheet(size, shade(stone, 0.2), |place| {
         let q = pose.on_piece(place).turned(along) * wide;
-        let bend = at(layered(q * 1.1, 3, warp), noise(q * 1.6 + at(5.0, 9.0), warp)) * 0.55;
+        let bend = at(layered(q * 1.1, 2, warp), noise(q * 1.6 + at(5.0, 9.0), warp)) * 0.55;
         // Stretched noise is zero along lines that run on rather than close.
         let ridge = |place: Point, seed: u32| noise(at(place.x * 0.3, place.y * 1.2), seed).abs();
-        let clouds = layered(q + bend, 3, cloud);
+        let clouds = layered(q + bend, 2, cloud);
         let veins = smooth(0.16, 0.0, ridge(q + bend, main)) * (0.55 + 0.6 * clouds)
             + 0.45 * smooth(0.09, 0.0, ridge((q + bend) * 2.3 + at(31.0, 0.0), side)) * (0.5 - 0.7 * clouds);
         mix(shade(stone, 0.97 + 0.1 * clouds), vein, veins * strength)
