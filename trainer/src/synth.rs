@@ -11,6 +11,7 @@ mod field;
 mod geometry;
 mod layout;
 mod product;
+mod relief;
 #[cfg(test)]
 mod tests;
 

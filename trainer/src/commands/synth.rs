@@ -5,13 +5,11 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::value_parser;
 use indicatif::ProgressBar;
-use sparsight_trainer::synth::{Options, synthesise};
+use sparsight_trainer::synth::{DEFECTS, FAMILIES, Options, synthesise};
 
 /// Make procedural categories to train and test with, in the MVTec-AD layout
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  sparsight-train synth data/synth --categories 20 --seed 1\n\n\
-    Each category has NAME/train/good, NAME/test/good, NAME/test/DEFECT and NAME/ground_truth/DEFECT. The same\n\
-    options make the same files on every platform; more categories leave the first ones as they are.")]
+#[command(after_help = after_help())]
 pub struct SynthArgs {
     /// Folder to write to; new or empty
     #[arg(value_name = "OUT")]
@@ -31,6 +29,18 @@ pub struct SynthArgs {
     /// Images to test with, in each category; one half good, the others defective
     #[arg(long, value_name = "N", default_value_t = 20)]
     test: u32,
+}
+
+fn after_help() -> String {
+    format!(
+        "Example:\n  sparsight-train synth data/synth --categories 120 --seed 1\n\n\
+        Each category has NAME/train/good, NAME/test/good, NAME/test/DEFECT and NAME/ground_truth/DEFECT. There are\n\
+        {} families, textures and objects by turns, and {} kinds of defects, which go on from one category to the\n\
+        next. The same options make the same files on every platform; more categories leave the first ones as they\n\
+        are.",
+        FAMILIES.len(),
+        DEFECTS.len()
+    )
 }
 
 pub fn run(args: SynthArgs) -> Result<()> {

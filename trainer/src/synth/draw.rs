@@ -47,6 +47,16 @@ impl Draw {
         self.0.random()
     }
 
+    /// Seeds of several noise fields.
+    pub fn fields<const COUNT: usize>(&mut self) -> [u32; COUNT] {
+        std::array::from_fn(|_| self.field())
+    }
+
+    /// Grey, or nearly: a cast too faint to be called a colour; value uniform in this range.
+    pub fn grey(&mut self, value: [f32; 2]) -> Colour {
+        self.colour([0.0, 0.06], value)
+    }
+
     /// A colour of any hue; saturation and value uniform in these ranges.
     pub fn colour(&mut self, saturation: [f32; 2], value: [f32; 2]) -> Colour {
         self.colour_near(0.5, 0.5, saturation, value)

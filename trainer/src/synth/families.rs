@@ -2,11 +2,20 @@
 //! piece. The first stream is the same for all pieces of a category and says what they have in common; the second says
 //! how this piece differs and lies.
 
+mod cloth;
+mod electrical;
 mod electronics;
+mod goods;
+mod hardware;
 mod mechanics;
+mod mineral;
+mod organic;
 mod packaging;
+mod panels;
 mod patterns;
+mod steel;
 mod surfaces;
+mod table;
 mod textiles;
 
 use super::{draw::Draw, product::Product};
@@ -47,4 +56,44 @@ pub const FAMILIES: &[Family] = &[
     family("label", packaging::label),
     family("knit", textiles::knit),
     family("perforated", patterns::perforated),
+    family("concrete", mineral::concrete),
+    family("casting", steel::casting),
+    family("rolled_steel", steel::rolled_steel),
+    family("hazelnut", organic::hazelnut),
+    family("magnetic_tile", steel::magnetic_tile),
+    family("screw", hardware::screw),
+    family("asphalt", mineral::asphalt),
+    family("cable", electrical::cable),
+    family("solar_cell", electrical::solar_cell),
+    family("lobed_nut", hardware::lobed_nut),
+    family("weld", steel::weld),
+    family("transistor", electrical::transistor),
+    family("linen", cloth::linen),
+    family("pill", goods::pill),
+    family("marble", mineral::marble),
+    family("spring", hardware::spring),
+    family("turned_face", steel::turned_face),
+    family("bottle", goods::bottle),
+    family("carpet", cloth::carpet),
+    family("zipper", cloth::zipper),
+    family("grating", panels::grating),
+    family("biscuit", organic::biscuit),
+    family("tracks", electrical::tracks),
+    family("washers", hardware::washers),
+    family("plaster", mineral::plaster),
+    family("pellets", goods::pellets),
+    family("brick", panels::brick),
+    family("led", electrical::led),
+    family("wire_cloth", panels::wire_cloth),
+    family("brush", goods::brush),
+    family("foam", cloth::foam),
+    family("coin", hardware::coin),
+    family("cork", organic::cork),
+    family("cashew", organic::cashew),
+    family("paper", panels::paper),
+    family("rope", cloth::rope),
+    family("tread_plate", panels::tread_plate),
+    family("ceramic", mineral::ceramic),
+    family("peel", organic::peel),
+    family("corrugated", panels::corrugated),
 ];

@@ -41,7 +41,7 @@ pub struct IrregularCell {
 /// Cells of about size 1 around centres scattered at random.
 pub fn irregular_cell(place: Point, seed: u32) -> IrregularCell {
     let (x, y) = (place.x.floor() as i32, place.y.floor() as i32);
-    let (mut nearest, mut next, mut name) = (f32::MAX, f32::MAX, 0.0);
+    let (mut nearest, mut next, mut owner) = (f32::MAX, f32::MAX, (x, y));
     for cy in y - 1..=y + 1 {
         for cx in x - 1..=x + 1 {
             let centre = at(cx as f32 + hash(cx, cy, seed), cy as f32 + hash(cx, cy, seed ^ 0x9e37_79b9));
@@ -49,19 +49,34 @@ pub fn irregular_cell(place: Point, seed: u32) -> IrregularCell {
             let distance = offset.dot(offset);
             if distance < nearest {
                 (next, nearest) = (nearest, distance);
-                name = hash(cx, cy, seed ^ 0x85eb_ca6b);
+                owner = (cx, cy);
             } else if distance < next {
                 next = distance;
             }
         }
     }
+    let name = hash(owner.0, owner.1, seed ^ 0x85eb_ca6b);
     IrregularCell { name, from_border: next.sqrt() - nearest.sqrt() }
 }
 
-/// Brightness factor of a relief lit from direction `light` (a unit step): slopes that face it are brighter.
-pub fn relief(height: impl Fn(Point) -> f32, place: Point, light: Point, strength: f32) -> f32 {
+/// How deep inside a round spot a place is, as a share of the spot's radius: 1 in its middle, below 0 outside. A
+/// `share` of the cells of size 1 has one, of a radius within `radii` (at most 0.5), small ones more often.
+pub fn spot(place: Point, share: f32, radii: [f32; 2], seed: u32) -> f32 {
+    let (x, y) = (place.x.floor() as i32, place.y.floor() as i32);
+    if hash(x, y, seed) >= share {
+        return -1.0;
+    }
+    let large = hash(x, y, seed ^ 0x9e37_79b9);
+    let radius = radii[0] + (radii[1] - radii[0]) * large * large;
+    let within = |salt: u32| radius + (1.0 - 2.0 * radius) * hash(x, y, seed ^ salt);
+    let centre = at(x as f32 + within(0x85eb_ca6b), y as f32 + within(0xc2b2_ae35));
+    1.0 - (place - centre).length() / radius
+}
+
+/// Brightness factor of a relief lit from direction `light` (a unit step): slopes that face it are brighter. `here` is
+/// the height at `place`.
+pub fn relief(height: impl Fn(Point) -> f32, here: f32, place: Point, light: Point, strength: f32) -> f32 {
     const STEP: f32 = 1.0 / 256.0;
-    let here = height(place);
     let slope = at(height(place + at(STEP, 0.0)) - here, height(place + at(0.0, STEP)) - here);
     (1.0 - strength * slope.dot(light) / STEP).clamp(0.2, 1.8)
 }

@@ -91,6 +91,17 @@ impl Pose {
         Self { centre, turn: Point::towards(piece.within(-turn, turn)), scale: piece.within(0.97, 1.03) }
     }
 
+    /// An object put down by hand: farther from the middle, turned by up to `turn` radians.
+    pub fn of_loose_object(piece: &mut Draw, turn: f32) -> Self {
+        let centre = at(piece.within(0.46, 0.54), piece.within(0.46, 0.54));
+        Self { centre, turn: Point::towards(piece.within(-turn, turn)), scale: piece.within(0.94, 1.06) }
+    }
+
+    /// The direction on the piece of a direction on the image.
+    pub fn direction_on_piece(&self, direction: Point) -> Point {
+        direction.turned(at(self.turn.x, -self.turn.y))
+    }
+
     /// Where a place on the image lies on the piece.
     pub fn on_piece(&self, place: Point) -> Point {
         (place - self.centre).turned(at(self.turn.x, -self.turn.y)) * (1.0 / self.scale)

@@ -12,6 +12,9 @@ use sparsight_runtime::replace::{ReplaceError, replace_directory};
 
 use super::{DEFECTS, SynthCategory};
 
+/// Pieces tried with a defect before giving up.
+const PIECES: usize = 8;
+
 /// What to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -23,7 +26,8 @@ pub struct Options {
     pub size: usize,
     /// Good images for training, in each category.
     pub train: usize,
-    /// Images to test with, in each category: one half good, the others defective, kinds of defects taking turns.
+    /// Images to test with, in each category: one half good, the others defective. Kinds of defects take turns, and go
+    /// on from one category to the next, so that all kinds are made however few a category has.
     pub test: usize,
 }
 
@@ -82,7 +86,7 @@ fn write_categories(folder: &Path, options: &Options, done: &(impl Fn() + Sync))
         while let number = next.fetch_add(1, Ordering::Relaxed)
             && number < options.categories
         {
-            write_category(folder, &SynthCategory::new(number, options.seed, options.size), options)?;
+            write_category(folder, number, options)?;
             done();
         }
         Ok(())
@@ -97,7 +101,8 @@ fn write_categories(folder: &Path, options: &Options, done: &(impl Fn() + Sync))
     })
 }
 
-fn write_category(out: &Path, category: &SynthCategory, options: &Options) -> Result<(), SynthError> {
+fn write_category(out: &Path, number: usize, options: &Options) -> Result<(), SynthError> {
+    let category = SynthCategory::new(number, options.seed, options.size);
     let root = out.join(&category.name);
     let good = options.test.div_ceil(2);
     for (split, count) in [("train", options.train), ("test", good)] {
@@ -110,11 +115,16 @@ fn write_category(out: &Path, category: &SynthCategory, options: &Options) -> Re
             })?;
         }
     }
-    for i in 0..options.test - good {
-        let defect = &DEFECTS[i % DEFECTS.len()];
+    let defective = options.test - good;
+    for i in 0..defective {
+        let defect = &DEFECTS[(number * defective + i) % DEFECTS.len()];
         let file = format!("{:03}", i / DEFECTS.len());
         let piece = format!("defective/{i}");
-        let anomaly = category.anomaly(&piece, defect).ok_or_else(|| SynthError::Invisible {
+        // Once in a thousand times a defect won't show on a piece; on another it will.
+        let others = (1..PIECES).map(|again| format!("{piece}/{again}"));
+        let anomaly =
+            std::iter::once(piece.clone()).chain(others).find_map(|piece| category.anomaly(&piece, defect));
+        let anomaly = anomaly.ok_or_else(|| SynthError::Invisible {
             category: category.name.clone(),
             defect: defect.name,
             piece: piece.clone(),

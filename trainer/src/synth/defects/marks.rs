@@ -8,7 +8,7 @@ use super::{
         geometry::{Point, at, smooth},
         product::{Canvas, Product, pixel_centre},
     },
-    somewhere_on, to_path, walk,
+    each_pixel_of, somewhere_on, to_path, walk,
 };
 
 /// A spill: an uneven blob, darker at its rim.
@@ -104,13 +104,4 @@ pub fn misprint(canvas: &mut Canvas, product: &Product, strength: f32, draw: &mu
             && hash(x, if bars { 0 } else { y }, seed) < 0.6;
         mix(colour, ink, if inked { opacity } else { 0.0 })
     });
-}
-
-/// Changes what is piece in each pixel and leaves what is ground.
-fn each_pixel_of(canvas: &mut Canvas, product: &Product, change: impl Fn(Point, [f32; 3]) -> [f32; 3]) {
-    let size = canvas.size;
-    for (i, pixel) in canvas.pixels.iter_mut().enumerate() {
-        let changed = change(pixel_centre(i, size), *pixel);
-        *pixel = mix(*pixel, changed, product.coverage[i]);
-    }
 }

@@ -8,7 +8,7 @@ use super::{
         geometry::{Point, at, smooth, to_box},
         product::{Canvas, Product, pixel_centre},
     },
-    somewhere_on, to_path, walk,
+    each_pixel_of, edge_of, most_uneven, somewhere_on, to_path, walk,
 };
 
 /// A thin line, nearly straight: bright or dark in the middle, with a burr beside it.
@@ -73,10 +73,7 @@ pub fn missing_part(canvas: &mut Canvas, product: &Product, strength: f32, draw:
 
 /// Dragged while wet, or rubbed with a greasy finger: a region blurred along one direction, under a faint film.
 pub fn smear(canvas: &mut Canvas, product: &Product, strength: f32, draw: &mut Draw) {
-    // Where there is nothing to blur a smear is invisible: the most uneven of some places is taken.
-    let places: Vec<Point> = (0..12).map(|_| somewhere_on(product, draw)).collect();
-    let uneven = |place: &Point| unevenness(canvas, *place);
-    let centre = places.into_iter().max_by(|a, b| uneven(a).total_cmp(&uneven(b))).unwrap_or(at(0.5, 0.5));
+    let centre = most_uneven(canvas, product, draw);
     let shape = at(draw.within(0.08, 0.11) + 0.07 * strength, draw.within(0.05, 0.08) + 0.05 * strength);
     let turn = Point::towards(draw.angle());
     let reach = 0.04 + 0.08 * strength;
@@ -102,21 +99,34 @@ pub fn smear(canvas: &mut Canvas, product: &Product, strength: f32, draw: &mut D
     }
 }
 
-/// A place on the piece from which the edge is near, if it has one within the image.
-fn edge_of(product: &Product, draw: &mut Draw) -> Point {
-    let inside = somewhere_on(product, draw);
-    let size = product.canvas.size;
-    let outside: Vec<usize> = (0..size * size).filter(|i| product.coverage[*i] == 0.0).collect();
-    let squared = |place: Point| (place - inside).dot(place - inside);
-    let nearest =
-        outside.into_iter().map(|i| pixel_centre(i, size)).min_by(|a, b| squared(*a).total_cmp(&squared(*b)));
-    // Half-way into the nearest edge, so that a part of the piece goes.
-    nearest.map_or(inside, |edge| edge + (inside - edge) * 0.35)
-}
-
-fn unevenness(canvas: &Canvas, centre: Point) -> f32 {
-    let places = (0..49).map(|k| centre + at((k % 7) as f32 - 3.0, (k / 7) as f32 - 3.0) * 0.018);
-    let lumas: Vec<f32> = places.map(|place| luma(canvas.sample(place))).collect();
-    let mean = lumas.iter().sum::<f32>() / lumas.len() as f32;
-    lumas.iter().map(|value| (value - mean) * (value - mean)).sum()
+/// Rubbed, worn or faded: a region, uneven at its edge, whose texture is weaker and paler or duller.
+pub fn worn_patch(canvas: &mut Canvas, product: &Product, strength: f32, draw: &mut Draw) {
+    let centre = somewhere_on(product, draw);
+    let shape = at(draw.within(0.07, 0.12) + 0.08 * strength, draw.within(0.05, 0.09) + 0.06 * strength);
+    let turn = Point::towards(draw.angle());
+    let amount = 0.25 + 0.6 * strength;
+    let lift = (0.06 + 0.16 * strength) * draw.sign();
+    let seed = draw.field();
+    let even = canvas.blurred(0.03 * canvas.size as f32);
+    each_pixel_of(canvas, product, |place, colour| {
+        let offset = (place - centre).turned(turn);
+        let distance = at(offset.x / shape.x, offset.y / shape.y).length();
+        if distance > 1.5 {
+            return colour;
+        }
+        let strokes = layered(at(offset.x * 14.0, offset.y * 45.0), 2, seed);
+        let here = smooth(1.0, 0.45, distance + 0.4 * strokes);
+        let middle = even.sample(place);
+        let grey = luma(middle);
+        // Dark pieces wear pale; bright ones can only grow dull.
+        let lift = if grey < 0.25 {
+            lift.abs()
+        } else if grey > 0.8 {
+            -lift.abs()
+        } else {
+            lift
+        };
+        let worn = mix(middle, [grey; 3], 0.4).map(|channel| channel + lift);
+        mix(colour, worn, here * amount)
+    });
 }

@@ -9,6 +9,7 @@ use super::super::{
     geometry::{Point, Pose, at, cell, hump, smooth, to_box, to_polygon},
     product::Product,
 };
+use super::table::{Table, bevel, facing, sheen};
 
 /// A spur gear with a hub and, often, lightening holes.
 pub fn gear(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
@@ -159,38 +160,5 @@ fn metal(design: &mut Draw) -> Colour {
         design.colour_near(0.6, 0.1, [0.0, 0.12], [0.6, 0.85])
     } else {
         design.colour_near(0.11, 0.03, [0.35, 0.6], [0.65, 0.85])
-    }
-}
-
-/// Brightness of a turned face: two opposite highlights, like a record's.
-fn sheen(angle: f32) -> f32 {
-    0.9 + 0.1 * libm::cosf(2.0 * angle + 0.8)
-}
-
-/// How far a slope away from the centre faces the light, which comes from the upper left; -1 to 1.
-fn facing(from_centre: Point) -> f32 {
-    from_centre.dot(at(-0.6, -0.8)) / from_centre.length().max(1e-6)
-}
-
-/// Light and shade of a rounded edge, `inside` away from it.
-fn bevel(inside: f32, from_centre: Point) -> f32 {
-    smooth(0.016, 0.0, inside) * (0.3 * facing(from_centre) - 0.1)
-}
-
-/// What the parts lie on.
-struct Table {
-    colour: Colour,
-    grain: f32,
-    seed: u32,
-}
-
-impl Table {
-    fn new(design: &mut Draw, piece: &mut Draw) -> Self {
-        let colour = design.colour([0.0, 0.35], [0.12, 0.9]);
-        Self { colour, grain: design.within(0.0, 0.12), seed: piece.field() }
-    }
-
-    fn colour(&self, place: Point) -> Colour {
-        shade(self.colour, 1.0 + self.grain * layered(place * 30.0, 2, self.seed))
     }
 }

@@ -22,13 +22,12 @@ pub fn leather(design: &mut Draw, piece: &mut Draw, size: usize) -> Product {
             let q = q + at(noise(q * 0.5, seed), noise(q * 0.5, seed + 1)) * 0.4;
             smooth(0.0, 0.45, irregular_cell(q, seed + 2).from_border)
         };
-        let q = pose.on_piece(place);
+        let (q, here) = (pose.on_piece(place), height(place));
         let mottle = layered(q * 5.0, 3, seed + 3);
         let pores = noise(q * cells * 5.0, seed + 4);
         shade(
             hide,
-            relief(height, place, light, depth)
-                * (0.72 + 0.28 * height(place) + 0.08 * mottle + 0.05 * pores),
+            relief(height, here, place, light, depth) * (0.72 + 0.28 * here + 0.08 * mottle + 0.05 * pores),
         )
     })
 }
