@@ -45,7 +45,7 @@ pub struct SupportImage {
 pub struct Adaptation {
     /// The share of good images that may be called anomalous.
     pub false_alarm_rate: f64,
-    /// Which positions become atoms; none for all.
+    /// Which positions become atoms; none for what the bundle asks for.
     pub selection: Option<AtomSelection>,
 }
 
@@ -157,7 +157,7 @@ impl Detector {
             bundle_sha256: self.bundle.sha256.clone(),
             shots: support.iter().map(|image| image.shot.clone()).collect(),
             support_features: self.backbone.features(images.view())?,
-            selection: adaptation.selection,
+            selection: adaptation.selection.or_else(|| AtomSelection::new(&manifest.sparse_coding, 0)),
             calibration: None,
         };
         dictionary.calibrate(&self.bundle, adaptation.false_alarm_rate)?;

@@ -1,6 +1,12 @@
-//! The training config as it is written in YAML, with its defaults and what makes it valid.
+//! The config as it is written in YAML: the model, with its defaults and what makes it valid. How it is trained is
+//! `config::training`'s.
 
-use std::collections::BTreeMap;
+mod training;
+
+pub use training::{
+    AugmentationConfig, DataConfig, EpisodeConfig, LangevinConfig, LearningRateSchedule, NegativeKinds,
+    NegativesConfig, ObjectiveConfig, OptimizerConfig, PatchShape, TrainingConfig,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +102,8 @@ pub struct SparseCodingConfig {
     pub shrinkage: Shrinkage,
     /// Steepness of the sigmoid shrinkage; the other kinds ignore it.
     pub tau: f64,
+    /// Atoms of a dictionary, at most: a random selection of the support's positions. 0 keeps them all.
+    pub max_atoms: usize,
 }
 
 /// How codes are pulled towards zero in each iteration.
@@ -125,114 +133,6 @@ pub struct ScoringConfig {
     pub smoothing: f32,
 }
 
-/// Where training images come from.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
-pub struct DataConfig {
-    /// Folders of categories in the MVTec-AD layout; relative ones start at the working directory.
-    pub roots: Vec<String>,
-    /// Names of the only categories to use; empty for all.
-    pub include: Vec<String>,
-    /// Names of categories to leave out.
-    pub exclude: Vec<String>,
-}
-
-/// How many tasks, shots and queries make a training step.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
-pub struct EpisodeConfig {
-    /// Episodes whose gradients are averaged in a step.
-    pub tasks: usize,
-    /// Support images K of an episode.
-    pub shots: usize,
-    /// Query images M of an episode.
-    pub queries: usize,
-}
-
-/// How queries are spoilt into the sampler's starting points (appendix A.4).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
-pub struct NegativesConfig {
-    /// Fewest and most patches of an image.
-    pub patches: [usize; 2],
-    /// Smallest and largest area of a patch, as a share of the image.
-    pub area: [f32; 2],
-    /// Smallest and largest ratio of a patch's height to its width.
-    pub aspect_ratio: [f32; 2],
-    /// How often each kind is drawn, relative to the others.
-    pub kinds: NegativeKinds,
-}
-
-/// How often each kind of patch is drawn, relative to the others.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
-pub struct NegativeKinds {
-    /// Uniform noise.
-    pub noise: f32,
-    /// One colour.
-    pub constant: f32,
-    /// A piece of the same image.
-    pub copy_paste: f32,
-    /// Gaussian blur.
-    pub blur: f32,
-}
-
-/// The sampler, Eq. (4): x <- clip(x - step_size/2 * dE/dx + noise_std * eps, 0, 1).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
-pub struct LangevinConfig {
-    /// Steps from the negative to the sample.
-    pub steps: usize,
-    /// Step size on the energy of Eq. (8), a mean.
-    pub step_size: f64,
-    /// Standard deviation of the noise, in units of the image's range [0, 1].
-    pub noise_std: f64,
-}
-
-/// Weights of the terms of the loss, Eq. (12).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
-pub struct ObjectiveConfig {
-    /// Weight of the reconstruction term, mean((LD(x~) - x)^2).
-    pub eta_rec: f64,
-    /// Weight of the contrastive divergence term, mean(E(x) - E(LD(x~))).
-    pub eta_cd: f64,
-}
-
-/// Adam.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
-pub struct OptimizerConfig {
-    /// Learning rate.
-    pub learning_rate: f64,
-    /// Decay of the first moment.
-    pub beta_1: f32,
-    /// Decay of the second moment.
-    pub beta_2: f32,
-    /// What is added to the root of the second moment.
-    pub epsilon: f32,
-}
-
-/// Length of the run and what it writes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
-pub struct TrainingConfig {
-    /// Steps of the run; 0 keeps the random weights.
-    pub steps: usize,
-    /// Steps between checkpoints.
-    pub checkpoint_every: usize,
-    /// Folder of the run: checkpoint, metrics.
-    pub output: String,
-}
-
 impl Default for InputConfig {
     fn default() -> Self {
         Self { height: 128, width: 128, resize: ResizeFilter::default() }
@@ -254,6 +154,7 @@ impl Default for SparseCodingConfig {
             lambda_star: 0.05,
             shrinkage: Shrinkage::default(),
             tau: 20.0,
+            max_atoms: 0,
         }
     }
 }
@@ -261,53 +162,6 @@ impl Default for SparseCodingConfig {
 impl Default for ScoringConfig {
     fn default() -> Self {
         Self { top_fraction: 0.01, smoothing: 4.0 }
-    }
-}
-
-impl Default for EpisodeConfig {
-    fn default() -> Self {
-        Self { tasks: 4, shots: 10, queries: 10 }
-    }
-}
-
-impl Default for NegativesConfig {
-    fn default() -> Self {
-        Self {
-            patches: [1, 3],
-            area: [0.0025, 0.025],
-            aspect_ratio: [0.01, 100.0],
-            kinds: NegativeKinds::default(),
-        }
-    }
-}
-
-impl Default for NegativeKinds {
-    fn default() -> Self {
-        Self { noise: 1.0, constant: 1.0, copy_paste: 1.0, blur: 1.0 }
-    }
-}
-
-impl Default for LangevinConfig {
-    fn default() -> Self {
-        Self { steps: 5, step_size: 200.0, noise_std: 0.005 }
-    }
-}
-
-impl Default for ObjectiveConfig {
-    fn default() -> Self {
-        Self { eta_rec: 1.0, eta_cd: 0.25 }
-    }
-}
-
-impl Default for OptimizerConfig {
-    fn default() -> Self {
-        Self { learning_rate: 1e-4, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8 }
-    }
-}
-
-impl Default for TrainingConfig {
-    fn default() -> Self {
-        Self { steps: 1000, checkpoint_every: 100, output: "runs/default".into() }
     }
 }
 
@@ -407,70 +261,22 @@ impl ScoringConfig {
     }
 }
 
-impl NegativesConfig {
-    /// What is wrong with the settings, if anything.
-    pub fn validate(&self) -> Result<(), Violation> {
-        let [fewest, most] = self.patches;
-        if fewest == 0 || fewest > most {
-            return Err(Violation::Patches(self.patches));
-        }
-        let [smallest, largest] = self.area;
-        if !(smallest > 0.0 && smallest <= largest && largest <= 1.0) {
-            return Err(Violation::PatchArea(self.area));
-        }
-        let [flattest, tallest] = self.aspect_ratio;
-        if !(flattest > 0.0 && flattest <= tallest && tallest.is_finite()) {
-            return Err(Violation::PatchAspectRatio(self.aspect_ratio));
-        }
-        let weights = self.kinds.weights();
-        if !(weights.iter().all(|w| *w >= 0.0 && w.is_finite()) && weights.iter().sum::<f32>() > 0.0) {
-            return Err(Violation::PatchKinds(weights));
-        }
-        Ok(())
-    }
-}
-
-impl NegativeKinds {
-    /// The weights in the order noise, constant, copy-paste, blur.
-    pub fn weights(&self) -> [f32; 4] {
-        [self.noise, self.constant, self.copy_paste, self.blur]
-    }
-}
-
 impl Validate for Config {
     fn validate(&self) -> Result<(), Violation> {
         self.input.validate()?;
         self.backbone.validate()?;
         self.sparse_coding.validate()?;
         self.scoring.validate()?;
+        self.data.validate()?;
+        self.episodes.validate()?;
         self.negatives.validate()?;
-        let counts = BTreeMap::from([
-            ("episodes.tasks", self.episodes.tasks),
-            ("episodes.shots", self.episodes.shots),
-            ("episodes.queries", self.episodes.queries),
-            ("training.checkpoint_every", self.training.checkpoint_every),
-        ]);
-        if let Some((&field, _)) = counts.iter().find(|(_, count)| **count == 0) {
-            return Err(Violation::ZeroCount(field));
-        }
-        let scales = [
-            ("langevin.step_size", self.langevin.step_size),
-            ("langevin.noise_std", self.langevin.noise_std),
-            ("objective.eta_rec", self.objective.eta_rec),
-            ("objective.eta_cd", self.objective.eta_cd),
-            ("optimizer.learning_rate", self.optimizer.learning_rate),
-        ];
-        if let Some(&(field, value)) = scales.iter().find(|(_, value)| !(0.0..=LARGEST_SCALE).contains(value))
-        {
-            return Err(Violation::Scale { field, value });
-        }
-        let decays =
-            [("optimizer.beta_1", self.optimizer.beta_1), ("optimizer.beta_2", self.optimizer.beta_2)];
-        if let Some(&(field, value)) = decays.iter().find(|(_, value)| !(0.0..1.0).contains(value)) {
-            return Err(Violation::Decay { field, value });
-        }
-        if !(self.optimizer.epsilon > 0.0 && self.optimizer.epsilon.is_finite()) {
-            return Err(Violation::OptimizerEpsilon(self.optimizer.epsilon));
+        self.langevin.validate()?;
+        self.objective.validate()?;
+        self.optimizer.validate()?;
+        self.training.validate()?;
+        // An anomaly that was photographed has no undamaged original that the sampler could come back to.
+        if self.negatives.anomalies > 0.0 && self.objective.eta_rec > 0.0 {
+            return Err(Violation::AnomaliesReconstructed(self.negatives.anomalies));
         }
         Ok(())
     }

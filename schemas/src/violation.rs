@@ -42,6 +42,20 @@ pub enum Violation {
     ZeroCount(&'static str),
     #[error("{value:?}; must be between 0 and 1e9")]
     Scale { field: &'static str, value: f64 },
+    #[error("{value:?}; must be between 0 and 1")]
+    Share { field: &'static str, value: f32 },
+    #[error("{0:?}; must be [least, most] with 0 < least <= most <= 1")]
+    PatchOpacity([f32; 2]),
+    #[error(
+        "{0:?}, with objective.eta_rec above 0; anomalies have no original to reconstruct: set one of them to 0"
+    )]
+    AnomaliesReconstructed(f32),
+    #[error("every weight is 0; give a term of the loss a weight")]
+    NoObjective,
+    #[error("{0:?}; must be positive and at most 1e9")]
+    ClipNorm(f64),
+    #[error("{0} is in data.exclude too; name it in one of them")]
+    ValidationExcluded(String),
     #[error("{value}; must be at least 0 and below 1")]
     Decay { field: &'static str, value: f32 },
     #[error("{0}; must be positive and finite")]
@@ -69,6 +83,7 @@ impl Violation {
             Self::InputSize { field, .. }
             | Self::ZeroCount(field)
             | Self::Scale { field, .. }
+            | Self::Share { field, .. }
             | Self::Decay { field, .. }
             | Self::EmptyFeatures(field)
             | Self::Tolerance { field, .. } => field,
@@ -86,6 +101,11 @@ impl Violation {
             Self::PatchArea(_) => "negatives.area",
             Self::PatchAspectRatio(_) => "negatives.aspect_ratio",
             Self::PatchKinds(_) => "negatives.kinds",
+            Self::PatchOpacity(_) => "negatives.opacity",
+            Self::AnomaliesReconstructed(_) => "negatives.anomalies",
+            Self::NoObjective => "objective",
+            Self::ClipNorm(_) => "optimizer.clip_norm",
+            Self::ValidationExcluded(_) => "data.validation",
             Self::OptimizerEpsilon(_) => "optimizer.epsilon",
             Self::SchemaVersion(_) => "schema_version",
             Self::FileNotListed(_) | Self::NotASha256 { .. } | Self::UnknownFile { .. } => "files",

@@ -89,6 +89,30 @@ const BROKEN_CONFIGS: &[(&str, &str)] = &[
     ("optimizer: {learning_rate: -0.1}", "optimizer.learning_rate: -0.1; must be between 0 and 1e9 (line 1)"),
     ("optimizer: {beta_1: 1}", "optimizer.beta_1: 1; must be at least 0 and below 1 (line 1)"),
     ("optimizer: {beta_2: -0.1}", "optimizer.beta_2: -0.1; must be at least 0 and below 1 (line 1)"),
+    (
+        "episodes: {augmentation: {brightness: 2}}",
+        "episodes.augmentation.brightness: 2.0; must be between 0 and 1 (line 1)",
+    ),
+    (
+        "negatives: {anomalies: 0.5}",
+        "negatives.anomalies: 0.5, with objective.eta_rec above 0; anomalies have no original to reconstruct: set one of them to 0 (line 1)",
+    ),
+    ("negatives: {anomalies: -0.5}", "negatives.anomalies: -0.5; must be between 0 and 1 (line 1)"),
+    (
+        "negatives:\n  opacity: [0.5, 1.1]",
+        "negatives.opacity: [0.5, 1.1]; must be [least, most] with 0 < least <= most <= 1 (line 2)",
+    ),
+    (
+        "objective: {eta_rec: 0, eta_cd: 0}",
+        "objective: every weight is 0; give a term of the loss a weight (line 1)",
+    ),
+    ("optimizer: {clip_norm: 0}", "optimizer.clip_norm: 0.0; must be positive and at most 1e9 (line 1)"),
+    (
+        "data: {exclude: [nut], validation: [nut]}",
+        "data.validation: nut is in data.exclude too; name it in one of them (line 1)",
+    ),
+    ("training: {validate_every: 0}", "training.validate_every: 0; must be at least 1 (line 1)"),
+    ("optimizer: {averaging: 1}", "optimizer.averaging: 1; must be at least 0 and below 1 (line 1)"),
     ("optimizer: {epsilon: 0}", "optimizer.epsilon: 0; must be positive and finite (line 1)"),
 ];
 

@@ -1,12 +1,7 @@
-//! Categories on disk, in the MVTec-AD layout: which images a category has and which mask belongs to which. No pixel
-//! is read here; [`fingerprint`] reads bytes only to hash them.
-//!
-//! ```text
-//! ROOT/NAME/train/good/000.png           good images
-//! ROOT/NAME/test/good/000.png            more of them, to test with
-//! ROOT/NAME/test/DEFECT/000.png          anomalies
-//! ROOT/NAME/ground_truth/DEFECT/000_mask.png or 000.png
-//! ```
+//! Categories on disk: which images a category has and which mask belongs to which. How a data set lays them out is
+//! `layout`'s. No pixel is read here; [`fingerprint`] reads bytes only to hash them.
+
+mod layout;
 
 use std::{
     collections::BTreeMap,
@@ -16,6 +11,8 @@ use std::{
 
 use sparsight_runtime::replace::sha256_hex;
 use sparsight_schemas::DataConfig;
+
+use layout::Layout;
 
 const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "bmp", "tif", "tiff"];
 
@@ -47,9 +44,9 @@ pub struct TestImage {
 pub enum CategoryError {
     #[error("no data folders given; set data.roots to folders that hold categories")]
     NoRoots,
-    #[error("{}: no such folder; give a folder that holds categories in the MVTec-AD layout", .0.display())]
+    #[error("{}: no such folder; give a folder that holds categories, one folder each", .0.display())]
     NoSuchRoot(PathBuf),
-    #[error("{}: no categories found; expected NAME/train/good in it", .0.display())]
+    #[error("{}: no categories found; expected NAME/train/good in it, or NAME/ with images", .0.display())]
     NoCategories(PathBuf),
     #[error("{}: this folder is itself a category; give the folder that it is in", .0.display())]
     RootIsCategory(PathBuf),
@@ -59,33 +56,60 @@ pub enum CategoryError {
     SameName(PathBuf, PathBuf),
     #[error("no category is named {name:?}; there are {known}")]
     UnknownName { name: String, known: String },
+    #[error("{path}: line {line} is not object,split,label,image,mask; get the data set's own file", path = .path.display())]
+    Split { path: PathBuf, line: usize },
     #[error("every category is excluded; there are {0}")]
     NothingLeft(String),
     #[error("{path}: {source}", path = .path.display())]
     Io { path: PathBuf, source: io::Error },
 }
 
-/// The categories under all of `data.roots`, sorted by name: those named in `data.include` if it names any, without
-/// those named in `data.exclude`. Folders without `train` are no categories and are passed over.
+/// The categories to train on, sorted by name, of all under `data.roots`: those named in `data.include` if it names any,
+/// without those named in `data.exclude` and `data.validation`. Folders that hold no category are passed over.
 ///
 /// # Errors
 /// A root that is missing or holds no category, a chosen category without good images for training, a name that two
-/// categories share, or a name in `include` or `exclude` that no category has.
+/// categories share, or a name in the config that no category has.
 pub fn read_categories(data: &DataConfig) -> Result<Vec<Category>, CategoryError> {
+    let folders = known_folders(data)?;
+    let is_chosen = |name: &String| {
+        (data.include.is_empty() || data.include.contains(name))
+            && !data.exclude.contains(name)
+            && !data.validation.contains(name)
+    };
+    let categories = read_chosen(&folders, is_chosen)?;
+    if categories.is_empty() { Err(CategoryError::NothingLeft(listed(&folders))) } else { Ok(categories) }
+}
+
+/// The categories named in `data.validation`, sorted by name; none if it names none.
+///
+/// # Errors
+/// As [`read_categories`].
+pub fn read_validation_categories(data: &DataConfig) -> Result<Vec<Category>, CategoryError> {
+    read_chosen(&known_folders(data)?, |name| data.validation.contains(name))
+}
+
+type Folders = BTreeMap<String, (Layout, PathBuf)>;
+
+fn known_folders(data: &DataConfig) -> Result<Folders, CategoryError> {
     let folders = category_folders(&data.roots)?;
-    let known = || folders.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-    for name in data.include.iter().chain(&data.exclude) {
-        if !folders.contains_key(name) {
-            return Err(CategoryError::UnknownName { name: name.clone(), known: known() });
-        }
+    let mut named = data.include.iter().chain(&data.exclude).chain(&data.validation);
+    match named.find(|name| !folders.contains_key(*name)) {
+        Some(name) => Err(CategoryError::UnknownName { name: name.clone(), known: listed(&folders) }),
+        None => Ok(folders),
     }
-    let categories: Vec<Category> = folders
-        .iter()
-        .filter(|(name, _)| data.include.is_empty() || data.include.contains(name))
-        .filter(|(name, _)| !data.exclude.contains(name))
-        .map(|(name, folder)| read_category(name, folder))
-        .collect::<Result<_, _>>()?;
-    if categories.is_empty() { Err(CategoryError::NothingLeft(known())) } else { Ok(categories) }
+}
+
+fn read_chosen(
+    folders: &Folders,
+    is_chosen: impl Fn(&String) -> bool,
+) -> Result<Vec<Category>, CategoryError> {
+    let chosen = folders.iter().filter(|(name, _)| is_chosen(name));
+    chosen.map(|(name, (layout, folder))| layout.read(name, folder)).collect()
+}
+
+fn listed(folders: &Folders) -> String {
+    folders.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// What the good training images are, as a sha256 in hexadecimal digits: equal for the same names and bytes wherever
@@ -104,68 +128,30 @@ pub fn fingerprint(categories: &[Category]) -> Result<String, CategoryError> {
     Ok(sha256_hex(listing.as_bytes()))
 }
 
-fn category_folders(roots: &[String]) -> Result<BTreeMap<String, PathBuf>, CategoryError> {
+fn category_folders(roots: &[String]) -> Result<Folders, CategoryError> {
     if roots.is_empty() {
         return Err(CategoryError::NoRoots);
     }
-    let mut folders = BTreeMap::new();
+    let mut folders = Folders::new();
     for root in roots.iter().map(Path::new) {
         if !root.is_dir() {
             return Err(CategoryError::NoSuchRoot(root.into()));
         }
-        if root.join("train").is_dir() {
+        if Layout::of(root)?.is_some_and(|layout| layout != Layout::Plain) {
             return Err(CategoryError::RootIsCategory(root.into()));
         }
-        let found: Vec<PathBuf> =
-            entries(root)?.into_iter().filter(|folder| folder.join("train").is_dir()).collect();
-        if found.is_empty() {
-            return Err(CategoryError::NoCategories(root.into()));
-        }
-        for folder in found {
-            if let Some(other) = folders.insert(file_name(&folder), folder.clone()) {
+        let before = folders.len();
+        for folder in entries(root)?.into_iter().filter(|entry| entry.is_dir()) {
+            let Some(layout) = Layout::of(&folder)? else { continue };
+            if let Some((_, other)) = folders.insert(file_name(&folder), (layout, folder.clone())) {
                 return Err(CategoryError::SameName(other, folder));
             }
         }
-    }
-    Ok(folders)
-}
-
-fn read_category(name: &str, folder: &Path) -> Result<Category, CategoryError> {
-    let good = folder.join("train").join("good");
-    let train_good = if good.is_dir() { images(&good)? } else { Vec::new() };
-    if train_good.is_empty() {
-        return Err(CategoryError::NoTrainImages(good));
-    }
-    Ok(Category { name: name.into(), train_good, test: test_images(folder)? })
-}
-
-fn test_images(folder: &Path) -> Result<Vec<TestImage>, CategoryError> {
-    let test = folder.join("test");
-    if !test.is_dir() {
-        return Ok(Vec::new());
-    }
-    let masks = folder.join("ground_truth");
-    let masks = masks.is_dir().then_some(masks);
-    let mut found = Vec::new();
-    for kind in entries(&test)?.into_iter().filter(|entry| entry.is_dir()) {
-        let defect = Some(file_name(&kind)).filter(|name| name != "good");
-        for path in images(&kind)? {
-            let mask = match (&masks, &defect) {
-                (Some(masks), Some(defect)) => Some(mask_of(&masks.join(defect), &path)),
-                _ => None,
-            };
-            found.push(TestImage { path, defect: defect.clone(), mask });
+        if folders.len() == before {
+            return Err(CategoryError::NoCategories(root.into()));
         }
     }
-    Ok(found)
-}
-
-/// `NAME_mask.png`, unless only `NAME.png` is there. A missing file is for those to report who need it.
-fn mask_of(masks: &Path, image: &Path) -> PathBuf {
-    let stem = image.file_stem().unwrap_or_default().to_string_lossy();
-    let plain = masks.join(format!("{stem}.png"));
-    let suffixed = masks.join(format!("{stem}_mask.png"));
-    if plain.is_file() && !suffixed.is_file() { plain } else { suffixed }
+    Ok(folders)
 }
 
 fn images(folder: &Path) -> Result<Vec<PathBuf>, CategoryError> {
@@ -214,6 +200,7 @@ mod tests {
             roots: vec![root.display().to_string()],
             include: owned(include),
             exclude: owned(exclude),
+            ..DataConfig::default()
         }
     }
 
@@ -254,6 +241,91 @@ mod tests {
         let root = tree(&["nut/train/good/0.png", "nut/test/crack/0.png"]);
         let nut = read_categories(&data(root.path(), &[], &[])).unwrap().remove(0);
         assert_eq!((nut.test[0].defect.as_deref(), &nut.test[0].mask), (Some("crack"), &None));
+    }
+
+    #[test]
+    fn the_folders_of_btad_are_understood() {
+        let root = tree(&[
+            "01/train/ok/0.bmp",
+            "01/test/ok/1.bmp",
+            "01/test/ko/2.bmp",
+            "01/ground_truth/ko/2.png",
+            "01/ground_truth/ko/2.bmp",
+        ]);
+        let read = read_categories(&data(root.path(), &[], &[])).unwrap().remove(0);
+        assert_eq!(read.train_good, [root.path().join("01/train/ok/0.bmp")]);
+        let labels: Vec<_> = read.test.iter().map(|image| image.defect.as_deref()).collect();
+        assert_eq!(labels, [Some("ko"), None]);
+        assert_eq!(read.test[0].mask, Some(root.path().join("01/ground_truth/ko/2.png")));
+    }
+
+    const VISA: [&str; 5] = [
+        "pcb/Data/Images/Normal/000.JPG",
+        "pcb/Data/Images/Normal/001.JPG",
+        "pcb/Data/Images/Anomaly/000.JPG",
+        "pcb/Data/Masks/Anomaly/000.png",
+        "notes/readme.txt",
+    ];
+
+    #[test]
+    fn the_folders_of_visa_are_split_as_its_file_says() {
+        let root = tree(&VISA);
+        let split = root.path().join("split_csv/1cls.csv");
+        fs::create_dir_all(split.parent().unwrap()).unwrap();
+        let lines = "object,split,label,image,mask\n\
+            pcb,train,normal,pcb/Data/Images/Normal/001.JPG,\n\
+            pcb,test,normal,pcb/Data/Images/Normal/000.JPG,\n\
+            other,train,normal,other/Data/Images/Normal/000.JPG,\n\
+            pcb,test,anomaly,pcb/Data/Images/Anomaly/000.JPG,pcb/Data/Masks/Anomaly/000.png\n";
+        fs::write(&split, lines).unwrap();
+        let pcb = read_categories(&data(root.path(), &[], &[])).unwrap().remove(0);
+        let at = |path: &str| root.path().join(path);
+        assert_eq!(pcb.train_good, [at(VISA[1])]);
+        assert_eq!(
+            pcb.test,
+            [
+                TestImage { path: at(VISA[2]), defect: Some("anomaly".into()), mask: Some(at(VISA[3])) },
+                TestImage { path: at(VISA[0]), defect: None, mask: None },
+            ]
+        );
+        fs::write(&split, "object,split\npcb,train\n").unwrap();
+        let error = read_categories(&data(root.path(), &[], &[])).unwrap_err().to_string();
+        assert!(error.contains("1cls.csv: line 2 is not"), "{error}");
+    }
+
+    #[test]
+    fn without_that_file_every_tenth_good_image_is_to_test_with() {
+        let mut files: Vec<String> = (0..21).map(|i| format!("pcb/Data/Images/Normal/{i:03}.JPG")).collect();
+        files.push(VISA[2].into());
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
+        let root = tree(&files);
+        let pcb = read_categories(&data(root.path(), &[], &[])).unwrap().remove(0);
+        assert_eq!(pcb.train_good.len(), 19);
+        let described: Vec<_> = pcb
+            .test
+            .iter()
+            .map(|image| (file_name(&image.path), image.defect.is_some(), image.mask.is_some()))
+            .collect();
+        let expected = [("000.JPG", true, false), ("009.JPG", false, false), ("019.JPG", false, false)];
+        assert_eq!(described, expected.map(|(name, bad, mask)| (name.to_string(), bad, mask)));
+    }
+
+    #[test]
+    fn a_plain_folder_of_folders_holds_good_images() {
+        let root = tree(&["cup/b.png", "cup/a.png", "plate/0.jpg", "empty/notes.txt"]);
+        let read = read_categories(&data(root.path(), &[], &[])).unwrap();
+        let counts: Vec<_> =
+            read.iter().map(|c| (c.name.as_str(), c.train_good.len(), c.test.len())).collect();
+        assert_eq!(counts, [("cup", 2, 0), ("plate", 1, 0)]);
+    }
+
+    #[test]
+    fn categories_that_validate_are_not_trained_on() {
+        let root = tree(&TWO);
+        let data = DataConfig { validation: vec!["nut".into()], ..data(root.path(), &[], &[]) };
+        let names = |categories: Vec<Category>| categories.into_iter().map(|c| c.name).collect::<Vec<_>>();
+        assert_eq!(names(read_categories(&data).unwrap()), ["bolt"]);
+        assert_eq!(names(read_validation_categories(&data).unwrap()), ["nut"]);
     }
 
     #[test]

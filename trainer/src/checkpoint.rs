@@ -1,5 +1,8 @@
 //! Checkpoints: a folder with the weights, the optimizer's state, the config and the step. The random state is the
 //! seed and the step, because every step's draws follow from these two.
+//!
+//! `model.safetensors` holds the weights that are exported: the moving average where the config averages. Then
+//! `moving.safetensors` holds those that the optimizer moves.
 
 use std::path::{Path, PathBuf};
 
@@ -7,15 +10,23 @@ use serde::{Deserialize, Serialize};
 use sparsight_runtime::replace::{ReplaceError, replace_directory, replace_file};
 use sparsight_schemas::{Config, ParseError, Valid};
 
-use crate::weights::{NamedParameters, WeightsError, read_parameters, to_safetensors};
+use crate::{
+    objective::objective_parameters,
+    weights::{NamedParameters, WeightsError, random_parameters, read_parameters, to_safetensors},
+};
+
+const MODEL: &str = "model.safetensors";
+const MOVING: &str = "moving.safetensors";
 
 /// What a run needs to go on, and an export to begin.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// The config of the run.
     pub config: Valid<Config>,
-    /// The weights.
+    /// The weights that the optimizer moves.
     pub parameters: NamedParameters,
+    /// Their moving average, where the config averages.
+    pub average: Option<NamedParameters>,
     /// The optimizer's state as Burn records it; empty before the first step.
     pub optimizer: Vec<u8>,
     /// How far the run is, and on which images.
@@ -23,13 +34,16 @@ pub struct Checkpoint {
 }
 
 /// How far a run is, and on which images.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {
     /// Steps done.
     pub step: usize,
     /// Fingerprint of the training images; none if the run needed none.
     pub data_fingerprint: Option<String>,
+    /// The best validation so far, as AUROC of positions; none before the first.
+    #[serde(default)]
+    pub best: Option<f64>,
 }
 
 /// Why a checkpoint can't be read or written.
@@ -71,6 +85,24 @@ pub enum CheckpointError {
 }
 
 impl Checkpoint {
+    /// The start of a run: random weights.
+    pub fn random(config: &Valid<Config>, data_fingerprint: Option<String>) -> Self {
+        let mut parameters = random_parameters(&config.backbone, config.seed);
+        parameters.extend(objective_parameters(&config.objective));
+        Self {
+            average: (config.optimizer.averaging > 0.0).then(|| parameters.clone()),
+            parameters,
+            optimizer: Vec::new(),
+            progress: Progress { data_fingerprint, ..Progress::default() },
+            config: config.clone(),
+        }
+    }
+
+    /// The weights to export and to evaluate.
+    pub fn model(&self) -> &NamedParameters {
+        self.average.as_ref().unwrap_or(&self.parameters)
+    }
+
     /// Reads the folder.
     ///
     /// # Errors
@@ -86,8 +118,17 @@ impl Checkpoint {
             .map_err(|source| CheckpointError::Progress { path: folder.join("progress.yaml"), source })?;
         let path = folder.join("optimizer.mpk");
         let optimizer = std::fs::read(&path).map_err(|source| CheckpointError::Read { path, source })?;
-        let parameters = read_parameters(&folder.join("model.safetensors"), &config.backbone)?;
-        Ok(Self { config, parameters, optimizer, progress })
+        let mut listed = config.backbone.parameters();
+        listed.extend(
+            objective_parameters(&config.objective).into_iter().map(|(name, shape, _)| (name, shape)),
+        );
+        let model = read_parameters(&folder.join(MODEL), listed.clone())?;
+        let (parameters, average) = if config.optimizer.averaging > 0.0 {
+            (read_parameters(&folder.join(MOVING), listed)?, Some(model))
+        } else {
+            (model, None)
+        };
+        Ok(Self { config, parameters, average, optimizer, progress })
     }
 
     /// Writes the folder whole, in place of an older checkpoint.
@@ -98,11 +139,15 @@ impl Checkpoint {
         let form = |error: &dyn std::fmt::Display| CheckpointError::Form(error.to_string());
         let config = serde_yaml::to_string(&*self.config).map_err(|e| form(&e))?;
         let progress = serde_yaml::to_string(&self.progress).map_err(|e| form(&e))?;
-        let model = to_safetensors(&self.parameters).map_err(|e| form(&e))?;
+        let model = to_safetensors(self.model()).map_err(|e| form(&e))?;
+        let moving = to_safetensors(&self.parameters).map_err(|e| form(&e))?;
         replace_directory(folder, |folder| {
             replace_file(&folder.join("config.yaml"), config.as_bytes())?;
             replace_file(&folder.join("progress.yaml"), progress.as_bytes())?;
-            replace_file(&folder.join("model.safetensors"), &model)?;
+            replace_file(&folder.join(MODEL), &model)?;
+            if self.average.is_some() {
+                replace_file(&folder.join(MOVING), &moving)?;
+            }
             Ok(replace_file(&folder.join("optimizer.mpk"), &self.optimizer)?)
         })
     }

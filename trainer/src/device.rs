@@ -1,47 +1,91 @@
 //! Where training runs: the choice of `--device`, and what the machine can do of it.
 
-/// What a person asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+use std::{fmt, str::FromStr};
+
+/// What a person asks for: `auto`, `cpu` or `cuda`, or a list of devices that share the tasks of a step, such as
+/// `cuda:0,cuda:1`. `cpu,cpu` is two workers on the CPU.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// CUDA where it works, the CPU otherwise.
+    /// The first GPU where CUDA works, the CPU otherwise.
     #[default]
     Auto,
-    /// The CPU.
-    Cpu,
-    /// The first NVIDIA GPU.
-    Cuda,
+    /// So many workers on the CPU.
+    Cpu(usize),
+    /// The NVIDIA GPUs of these numbers.
+    Cuda(Vec<usize>),
 }
 
 /// What was chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Device {
-    /// The CPU.
-    Cpu,
-    /// The first NVIDIA GPU.
-    Cuda,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Devices {
+    /// So many workers on the CPU.
+    Cpu(usize),
+    /// The NVIDIA GPUs of these numbers.
+    Cuda(Vec<usize>),
 }
 
-impl DeviceChoice {
-    /// The device, and why it is not the GPU where that is worth saying.
-    ///
-    /// # Errors
-    /// CUDA was demanded and can't work here; the reason, in one line.
-    pub fn choose(self) -> Result<(Device, Option<String>), String> {
-        match (self, cuda_obstacle()) {
-            (Self::Cpu, _) => Ok((Device::Cpu, None)),
-            (_, None) => Ok((Device::Cuda, None)),
-            // A build without CUDA has nothing to fall back from.
-            (Self::Auto, Some(obstacle)) => Ok((Device::Cpu, cfg!(feature = "cuda").then_some(obstacle))),
-            (Self::Cuda, Some(obstacle)) => {
-                Err(format!("--device cuda: {obstacle}; use --device cpu or auto"))
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names: Vec<&str> = text.split(',').collect();
+        let gpu = |name: &&str| match *name {
+            "cuda" => Some(0),
+            name => name.strip_prefix("cuda:")?.parse().ok(),
+        };
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        if names.iter().all(|name| *name == "cpu") {
+            return Ok(Self::Cpu(names.len()));
+        }
+        match names.iter().map(gpu).collect::<Option<Vec<usize>>>() {
+            Some(gpus) if (1..gpus.len()).all(|i| !gpus[..i].contains(&gpus[i])) => Ok(Self::Cuda(gpus)),
+            Some(_) => Err("names a GPU twice".into()),
+            None => Err("must be auto, cpu, cuda, or a list such as cuda:0,cuda:1".into()),
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu(workers) => f.write_str(&vec!["cpu"; *workers].join(",")),
+            Self::Cuda(gpus) => {
+                f.write_str(&gpus.iter().map(|gpu| format!("cuda:{gpu}")).collect::<Vec<_>>().join(","))
             }
         }
     }
 }
 
-/// Why CUDA can't work, if it can't. Burn panics at the first tensor without a driver, so this asks before.
+impl DeviceChoice {
+    /// The devices, and why they are not GPUs where that is worth saying.
+    ///
+    /// # Errors
+    /// CUDA was demanded and can't work here; the reason, in one line.
+    pub fn choose(self) -> Result<(Devices, Option<String>), String> {
+        match self {
+            Self::Cpu(workers) => Ok((Devices::Cpu(workers), None)),
+            Self::Cuda(gpus) => {
+                let most = gpus.iter().max().copied().unwrap_or_default();
+                match cuda_obstacle(most) {
+                    None => Ok((Devices::Cuda(gpus), None)),
+                    Some(obstacle) => Err(format!("--device cuda: {obstacle}; use --device cpu or auto")),
+                }
+            }
+            Self::Auto => match cuda_obstacle(0) {
+                None => Ok((Devices::Cuda(vec![0]), None)),
+                // A build without CUDA has nothing to fall back from.
+                Some(obstacle) => Ok((Devices::Cpu(1), cfg!(feature = "cuda").then_some(obstacle))),
+            },
+        }
+    }
+}
+
+/// Why CUDA can't work with the GPU of this number, if it can't. Burn panics at the first tensor without a driver, so this asks before.
 #[cfg(feature = "cuda")]
-fn cuda_obstacle() -> Option<String> {
+fn cuda_obstacle(gpu: usize) -> Option<String> {
     // SAFETY: looks for the driver's library by name and loads it; the driver has no unsound initialisers.
     if !unsafe { cudarc::driver::sys::is_culib_present() } {
         return Some("no NVIDIA driver was found (libcuda)".into());
@@ -52,12 +96,44 @@ fn cuda_obstacle() -> Option<String> {
     }
     match cudarc::driver::CudaContext::device_count() {
         Ok(0) => Some("the NVIDIA driver sees no GPU".into()),
+        Ok(count) if gpu >= count as usize => {
+            Some(format!("there is no GPU {gpu}: the NVIDIA driver counts {count} from 0"))
+        }
         Ok(_) => None,
         Err(error) => Some(format!("the NVIDIA driver does not start ({error:?})")),
     }
 }
 
 #[cfg(not(feature = "cuda"))]
-fn cuda_obstacle() -> Option<String> {
+fn cuda_obstacle(_gpu: usize) -> Option<String> {
     Some("this sparsight-train was built without CUDA (cargo build --features cuda)".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_is_read_as_it_is_shown() {
+        for text in ["auto", "cpu", "cpu,cpu", "cuda:0", "cuda:0,cuda:2"] {
+            assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
+        }
+        assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(vec![0])));
+        for text in ["", "gpu", "cpu,cuda", "cuda:x", "cuda:0,cuda", "auto,cpu"] {
+            assert!(text.parse::<DeviceChoice>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_cpu_is_always_there() {
+        assert_eq!(DeviceChoice::Cpu(2).choose(), Ok((Devices::Cpu(2), None)));
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn cuda_without_cuda_is_an_error_and_auto_falls_back() {
+        let error = DeviceChoice::Cuda(vec![0]).choose().unwrap_err();
+        assert!(error.contains("built without CUDA"), "{error}");
+        assert_eq!(DeviceChoice::Auto.choose(), Ok((Devices::Cpu(1), None)));
+    }
 }

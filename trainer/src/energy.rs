@@ -1,6 +1,6 @@
 //! The energy-based model: backbone, then sparse coding; its energy, and its gradient in the image.
 
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::{Tensor, TensorData, backend::Backend};
 use sparsight_schemas::{BackboneConfig, InputConfig, SparseCodingConfig};
 
 use crate::{
@@ -37,9 +37,18 @@ impl<B: Backend> EnergyModel<B> {
         self.backbone.forward(&self.operations, &images).features
     }
 
-    /// The dictionary of support images \[k,3,H,W\].
-    pub fn adapt(&self, support: Tensor<B, 4>) -> Atoms<B> {
-        sparse_coding::dictionary(self.features(support), self.sparse_coding.receptive_field)
+    /// The dictionary of support images \[k,3,H,W\]: of the rows `kept` of its unfolded features, or of all.
+    pub fn adapt(&self, support: Tensor<B, 4>, kept: Option<Vec<usize>>) -> Atoms<B> {
+        let features = self.features(support);
+        let rows = sparse_coding::unfold(features, self.sparse_coding.receptive_field); // [A,m]
+        Atoms::from_unfolded(match kept {
+            Some(kept) => {
+                let kept =
+                    Tensor::from_data(TensorData::from(&kept[..]).convert::<B::IntElem>(), &rows.device());
+                rows.select(0, kept)
+            }
+            None => rows,
+        })
     }
 
     /// Energy maps \[n,h,w\] of features \[n,d,h,w\].

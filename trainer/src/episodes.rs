@@ -1,13 +1,25 @@
-//! Episodes: what a training step sees of the images. The images are loaded once; each step's draws follow from the
-//! seed and the number of the step alone, so that a resumed run goes on exactly.
+//! Episodes: what a training step sees of the images. Each step's draws follow from the seed and the number of the step
+//! alone, so that a resumed run goes on exactly. Images are decoded when they are first drawn, on the thread that draws,
+//! and kept as bytes.
 
-use ndarray::{Array3, Array4, Axis};
-use rand::{RngExt, SeedableRng, seq::index};
+mod ahead;
+
+pub use ahead::Ahead;
+
+use std::sync::OnceLock;
+
+use ndarray::{Array3, Array4, Axis, stack};
+use rand::{RngExt, SeedableRng, distr::Distribution, seq::index};
 use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
 use sparsight_runtime::images::{ImageError, read_image, to_input};
-use sparsight_schemas::{EpisodeConfig, InputConfig, NegativesConfig};
+use sparsight_schemas::{Config, EpisodeConfig, InputConfig, LangevinConfig, NegativesConfig};
 
-use crate::{categories::Category, negatives::spoil};
+use crate::{
+    augmentation::{View, expose},
+    categories::{Category, TestImage},
+    negatives::spoil,
+};
 
 /// One task: adapt to the support, tell positives from negatives.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,27 +30,39 @@ pub struct Episode {
     pub support: Array4<f32>,
     /// Query images, \[M,3,H,W\]; none of them is in the support.
     pub positives: Array4<f32>,
-    /// The same query images, spoilt.
+    /// The same query images, spoilt, or anomalies of the category.
     pub negatives: Array4<f32>,
-    /// Where each negative differs from its positive: \[M,H,W\], 1 or 0.
+    /// What is wrong with each negative: \[M,H,W\], 1 where it is spoilt or marked as a defect, else 0.
     pub masks: Array3<f32>,
+    /// A standard normal draw \[M,3,H,W\] for each step of the sampler.
+    pub noise: Vec<Array4<f32>>,
+    /// Seed of the selection of atoms.
+    pub atoms_seed: u64,
 }
 
-/// Draws episodes from the good training images of all categories.
-#[derive(Clone, Debug)]
+/// Draws episodes from the good training images of all categories, and from their anomalies where the config asks.
+#[derive(Debug)]
 pub struct EpisodeSampler {
-    categories: Vec<LoadedCategory>,
+    categories: Vec<DecodedCategory>,
+    input: InputConfig,
     episodes: EpisodeConfig,
     negatives: NegativesConfig,
+    langevin: LangevinConfig,
     seed: u64,
 }
 
-#[derive(Clone, Debug)]
-struct LoadedCategory {
-    name: String,
-    /// \[3,H,W\] each. Bytes, because all images of all categories stay in memory.
-    images: Vec<Array3<u8>>,
+#[derive(Debug)]
+struct DecodedCategory {
+    category: Category,
+    good: Decoded,
+    /// Labelled anomalies with a mask, in the order of the category.
+    anomalies: Vec<TestImage>,
+    anomaly_images: Decoded,
+    anomaly_masks: Decoded,
 }
+
+/// \[3,H,W\] each, once it was drawn. Bytes, because all images of all categories may stay in memory.
+type Decoded = Vec<OnceLock<Array3<u8>>>;
 
 /// Why episodes can't be drawn.
 #[derive(Debug, thiserror::Error)]
@@ -72,43 +96,48 @@ enum Stream {
 }
 
 impl EpisodeSampler {
-    /// Loads the good training images of `categories` at the size of `input`; H*W*3 bytes an image.
+    /// Prepares to draw from `categories`; no image is read yet. In the end H*W*3 bytes an image stay in memory.
     ///
     /// # Errors
-    /// An image that can't be read, a category with fewer than `shots + 1` images, or no category at all.
-    pub fn load(
-        categories: &[Category],
-        input: &InputConfig,
-        episodes: &EpisodeConfig,
-        negatives: &NegativesConfig,
-        seed: u64,
-    ) -> Result<Self, EpisodeError> {
+    /// A category with fewer than `episodes.shots + 1` images, or no category at all.
+    pub fn new(categories: Vec<Category>, config: &Config) -> Result<Self, EpisodeError> {
         if categories.is_empty() {
             return Err(EpisodeError::NoCategories);
         }
-        let mut loaded = Vec::new();
-        for category in categories {
-            let images = category.train_good.len();
-            if images <= episodes.shots {
-                let category = category.name.clone();
-                return Err(EpisodeError::TooFewImages { category, images, shots: episodes.shots });
-            }
-            let images = category
-                .train_good
-                .iter()
-                .map(|path| Ok(to_bytes(&to_input(&read_image(path)?, input))))
-                .collect::<Result<_, ImageError>>()?;
-            loaded.push(LoadedCategory { name: category.name.clone(), images });
+        let shots = config.episodes.shots;
+        if let Some(small) = categories.iter().find(|category| category.train_good.len() <= shots) {
+            let images = small.train_good.len();
+            return Err(EpisodeError::TooFewImages { category: small.name.clone(), images, shots });
         }
-        Ok(Self { categories: loaded, episodes: *episodes, negatives: negatives.clone(), seed })
+        Ok(Self {
+            categories: categories.into_iter().map(DecodedCategory::new).collect(),
+            input: config.input,
+            episodes: config.episodes,
+            negatives: config.negatives.clone(),
+            langevin: if config.objective.samples() {
+                config.langevin
+            } else {
+                LangevinConfig { steps: 0, ..config.langevin }
+            },
+            seed: config.seed,
+        })
+    }
+
+    /// Number of categories that it draws from.
+    pub fn category_count(&self) -> usize {
+        self.categories.len()
     }
 
     /// The episodes of a step. Categories differ from each other while there are enough of them.
     ///
     /// A support is drawn without replacement, and the queries from the remaining images: without replacement if
     /// they suffice, with replacement otherwise (each query is then spoilt in another way).
-    pub fn episodes(&self, step: u64) -> Vec<Episode> {
+    ///
+    /// # Errors
+    /// An image that can't be read.
+    pub fn episodes(&self, step: u64) -> Result<Vec<Episode>, EpisodeError> {
         let mut rng = self.rng(step, Stream::Episodes);
+        let mut noise = self.rng(step, Stream::Langevin);
         let mut waiting = Vec::new();
         (0..self.episodes.tasks)
             .map(|_| {
@@ -116,14 +145,21 @@ impl EpisodeSampler {
                     waiting = shuffled(self.categories.len(), &mut rng);
                 }
                 let drawn = waiting.pop().unwrap_or_default();
-                self.episode(&self.categories[drawn], &mut rng)
+                self.episode(&self.categories[drawn], &mut rng, &mut noise)
             })
             .collect()
     }
 
-    /// The random numbers of a step's Langevin noise.
-    pub fn langevin_rng(&self, step: u64) -> ChaCha8Rng {
-        self.rng(step, Stream::Langevin)
+    /// An episode of each category in turn, for comparing weights: the same whatever `step`s were drawn.
+    ///
+    /// # Errors
+    /// An image that can't be read.
+    pub fn one_of_each(&self) -> Result<Vec<Episode>, EpisodeError> {
+        let of = |(number, category)| {
+            let mut rng = self.rng(number as u64, Stream::Episodes);
+            self.episode(category, &mut rng, &mut self.rng(number as u64, Stream::Langevin))
+        };
+        self.categories.iter().enumerate().map(of).collect()
     }
 
     fn rng(&self, step: u64, stream: Stream) -> ChaCha8Rng {
@@ -133,46 +169,118 @@ impl EpisodeSampler {
         rng
     }
 
-    fn episode(&self, category: &LoadedCategory, rng: &mut ChaCha8Rng) -> Episode {
-        let EpisodeConfig { shots, queries, .. } = self.episodes;
-        let mut order = shuffled(category.images.len(), rng);
+    fn episode(
+        &self,
+        category: &DecodedCategory,
+        rng: &mut ChaCha8Rng,
+        noise: &mut ChaCha8Rng,
+    ) -> Result<Episode, EpisodeError> {
+        let EpisodeConfig { shots, queries, augmentation, .. } = self.episodes;
+        let mut order = shuffled(category.good.len(), rng);
         let rest = order.split_off(shots);
         let queried: Vec<usize> = match rest.len() {
             enough if enough >= queries => rest[..queries].to_vec(),
             few => (0..queries).map(|_| rest[rng.random_range(0..few)]).collect(),
         };
-        let positives = category.gather(&queried);
-        let (_, _, height, width) = positives.dim();
-        let mut negatives = Array4::zeros(positives.dim());
-        let mut masks = Array3::zeros((queries, height, width));
-        for (i, positive) in positives.outer_iter().enumerate() {
-            let negative = spoil(positive, &self.negatives, rng);
-            negatives.index_axis_mut(Axis(0), i).assign(&negative.image);
-            masks.index_axis_mut(Axis(0), i).assign(&negative.mask);
+        let mut gather = |chosen: &[usize]| {
+            let images = chosen.iter().map(|i| {
+                let mut image = category.good_image(*i, &self.input)?;
+                expose(image.view_mut(), &augmentation, rng);
+                Ok(image)
+            });
+            images.collect::<Result<Vec<_>, ImageError>>()
+        };
+        let (support, positives) = (gather(&order)?, gather(&queried)?);
+        let (mut negatives, mut masks) = (Vec::new(), Vec::new());
+        for positive in &positives {
+            let count = category.anomalies.len();
+            if count > 0 && rng.random::<f32>() < self.negatives.anomalies {
+                let (mut image, mask) = category.anomaly(rng.random_range(0..count), &self.input)?;
+                expose(image.view_mut(), &augmentation, rng);
+                negatives.push(image);
+                masks.push(mask);
+            } else {
+                let negative = spoil(positive.view(), &self.negatives, rng);
+                negatives.push(negative.image);
+                masks.push(negative.mask);
+            }
         }
-        Episode {
-            category: category.name.clone(),
-            support: category.gather(&order),
+        let view = View::draw(&augmentation, self.input.height == self.input.width, rng);
+        let positives = view.of_images(batch(&positives));
+        let normal = |_| Array4::from_shape_simple_fn(positives.dim(), || StandardNormal.sample(noise));
+        Ok(Episode {
+            category: category.category.name.clone(),
+            support: view.of_images(batch(&support)),
+            negatives: view.of_images(batch(&negatives)),
+            masks: view.of_masks(batch(&masks)),
+            noise: (0..self.langevin.steps).map(normal).collect(),
+            atoms_seed: rng.random(),
             positives,
-            negatives,
-            masks,
-        }
+        })
     }
 }
 
-impl LoadedCategory {
-    fn gather(&self, chosen: &[usize]) -> Array4<f32> {
-        let (channels, height, width) = self.images[0].dim();
-        let mut gathered = Array4::zeros((chosen.len(), channels, height, width));
-        for (mut slot, &image) in gathered.outer_iter_mut().zip(chosen) {
-            slot.zip_mut_with(&self.images[image], |value, byte| *value = f32::from(*byte) / 255.0);
+impl DecodedCategory {
+    fn new(category: Category) -> Self {
+        let has_mask = |image: &&TestImage| image.mask.as_ref().is_some_and(|mask| mask.is_file());
+        let anomalies: Vec<TestImage> = category.test.iter().filter(has_mask).cloned().collect();
+        let undecoded = |count| (0..count).map(|_| OnceLock::new()).collect::<Decoded>();
+        Self {
+            good: undecoded(category.train_good.len()),
+            anomaly_images: undecoded(anomalies.len()),
+            anomaly_masks: undecoded(anomalies.len()),
+            anomalies,
+            category,
         }
-        gathered
+    }
+
+    fn good_image(&self, i: usize, input: &InputConfig) -> Result<Array3<f32>, ImageError> {
+        decoded(&self.good[i], &self.category.train_good[i], input)
+    }
+
+    /// An anomaly \[3,H,W\] and its mask \[H,W\].
+    fn anomaly(
+        &self,
+        i: usize,
+        input: &InputConfig,
+    ) -> Result<(Array3<f32>, ndarray::Array2<f32>), ImageError> {
+        let TestImage { path, mask, .. } = &self.anomalies[i];
+        let image = decoded(&self.anomaly_images[i], path, input)?;
+        let mask = match mask {
+            // A mask is resized as an image: a quarter of a pixel counts, or thin defects vanish.
+            Some(mask) => decoded(&self.anomaly_masks[i], mask, input)?,
+            None => Array3::zeros(image.dim()),
+        };
+        Ok((image, mask.index_axis_move(Axis(0), 0).mapv(|share| if share >= 0.25 { 1.0 } else { 0.0 })))
     }
 }
 
-fn to_bytes(input: &Array3<f32>) -> Array3<u8> {
-    input.mapv(|value| (value * 255.0).round() as u8)
+/// The image of a slot, read when it is first asked for; two threads may both read it, and then agree.
+fn decoded(
+    slot: &OnceLock<Array3<u8>>,
+    path: &std::path::Path,
+    input: &InputConfig,
+) -> Result<Array3<f32>, ImageError> {
+    let bytes = match slot.get() {
+        Some(bytes) => bytes,
+        None => {
+            let bytes = to_input(&read_image(path)?, input).mapv(|value| (value * 255.0).round() as u8);
+            slot.get_or_init(|| bytes)
+        }
+    };
+    Ok(bytes.mapv(|byte| f32::from(byte) / 255.0))
+}
+
+/// Arrays of one shape, stacked along a new first axis.
+fn batch<D: ndarray::Dimension>(arrays: &[ndarray::Array<f32, D>]) -> ndarray::Array<f32, D::Larger>
+where
+    D::Larger: ndarray::RemoveAxis,
+{
+    let views: Vec<_> = arrays.iter().map(|array| array.view()).collect();
+    match stack(Axis(0), &views) {
+        Ok(batch) => batch,
+        Err(_) => unreachable!("an episode has at least one shot and one query, all of the input's size"),
+    }
 }
 
 fn shuffled(length: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
@@ -191,7 +299,11 @@ mod tests {
         InputConfig { height: 16, width: 24, resize: sparsight_schemas::ResizeFilter::Bilinear };
 
     /// Categories `a`, `b`, ... of as many images as given; every image is of one grey of its own.
-    fn sampler(counts: &[usize], episodes: EpisodeConfig, seed: u64) -> Result<EpisodeSampler, EpisodeError> {
+    fn sampler(
+        counts: &[usize],
+        episodes: EpisodeConfig,
+        seed: u64,
+    ) -> Result<(EpisodeSampler, tempfile::TempDir), EpisodeError> {
         let root = tempfile::tempdir().unwrap();
         let mut grey = 0;
         for (name, count) in ('a'..).zip(counts) {
@@ -206,7 +318,12 @@ mod tests {
         }
         let roots = vec![root.path().display().to_string()];
         let categories = read_categories(&DataConfig { roots, ..DataConfig::default() }).unwrap();
-        EpisodeSampler::load(&categories, &INPUT, &episodes, &NegativesConfig::default(), seed)
+        let config = Config { input: INPUT, episodes, seed, ..Config::default() };
+        Ok((EpisodeSampler::new(categories, &config)?, root))
+    }
+
+    fn counts(tasks: usize, shots: usize, queries: usize) -> EpisodeConfig {
+        EpisodeConfig { tasks, shots, queries, ..EpisodeConfig::default() }
     }
 
     /// The greys of a batch, which say which images it is made of.
@@ -216,8 +333,8 @@ mod tests {
 
     #[test]
     fn an_episode_has_the_configured_shapes_and_values_of_its_images() {
-        let episodes =
-            sampler(&[8, 8], EpisodeConfig { tasks: 3, shots: 4, queries: 2 }, 0).unwrap().episodes(0);
+        let (sampler, _folder) = sampler(&[8, 8], counts(3, 4, 2), 0).unwrap();
+        let episodes = sampler.episodes(0).unwrap();
         assert_eq!(episodes.len(), 3);
         for episode in episodes {
             assert_eq!(episode.support.dim(), (4, 3, 16, 24));
@@ -235,9 +352,9 @@ mod tests {
 
     #[test]
     fn no_query_is_in_the_support_and_no_shot_is_drawn_twice() {
-        let sampler = sampler(&[7, 30], EpisodeConfig { tasks: 2, shots: 5, queries: 6 }, 1).unwrap();
+        let (sampler, _folder) = sampler(&[7, 30], counts(2, 5, 6), 1).unwrap();
         for step in 0..50 {
-            for episode in sampler.episodes(step) {
+            for episode in sampler.episodes(step).unwrap() {
                 let support: BTreeSet<u8> = greys(&episode.support).into_iter().collect();
                 let queries: BTreeSet<u8> = greys(&episode.positives).into_iter().collect();
                 assert_eq!(support.len(), 5);
@@ -250,10 +367,10 @@ mod tests {
 
     #[test]
     fn every_category_and_every_image_takes_its_turn() {
-        let sampler = sampler(&[3, 3, 3, 3, 3], EpisodeConfig { tasks: 5, shots: 1, queries: 1 }, 2).unwrap();
+        let (sampler, _folder) = sampler(&[3, 3, 3, 3, 3], counts(5, 1, 1), 2).unwrap();
         let mut queried = BTreeSet::new();
         for step in 0..100 {
-            let episodes = sampler.episodes(step);
+            let episodes = sampler.episodes(step).unwrap();
             let names: BTreeSet<&str> = episodes.iter().map(|episode| episode.category.as_str()).collect();
             assert_eq!(names.len(), 5);
             queried.extend(episodes.iter().flat_map(|episode| greys(&episode.positives)));
@@ -263,21 +380,64 @@ mod tests {
 
     #[test]
     fn a_step_depends_on_the_seed_and_its_number_alone() {
-        let config = EpisodeConfig { tasks: 2, shots: 2, queries: 2 };
-        let (first, again) = (sampler(&[6, 6], config, 3).unwrap(), sampler(&[6, 6], config, 3).unwrap());
-        first.episodes(0);
-        assert_eq!(first.episodes(7), again.episodes(7));
-        assert_ne!(first.episodes(7), first.episodes(8));
-        assert_ne!(first.episodes(7), sampler(&[6, 6], config, 4).unwrap().episodes(7));
-        let noise = |step| first.langevin_rng(step).random::<u64>();
-        assert_eq!(noise(7), again.langevin_rng(7).random::<u64>());
-        assert_ne!(noise(7), noise(8));
-        assert_ne!(noise(7), first.rng(7, Stream::Episodes).random::<u64>());
+        let config = counts(2, 2, 2);
+        let ((first, _here), (again, _there)) =
+            (sampler(&[6, 6], config, 3).unwrap(), sampler(&[6, 6], config, 3).unwrap());
+        first.episodes(0).unwrap();
+        let drawn = first.episodes(7).unwrap();
+        assert_eq!(drawn, again.episodes(7).unwrap());
+        assert_ne!(drawn, first.episodes(8).unwrap());
+        let (other, _elsewhere) = sampler(&[6, 6], config, 4).unwrap();
+        assert_ne!(drawn, other.episodes(7).unwrap());
+        assert_eq!(drawn[0].noise.len(), LangevinConfig::default().steps);
+        assert_ne!(drawn[0].noise[0], drawn[0].noise[1]);
+        assert_ne!(drawn[0].noise[0], drawn[1].noise[0]);
+    }
+
+    #[test]
+    fn drawing_ahead_on_any_number_of_threads_gives_the_same_episodes() {
+        let (sampler, _folder) = sampler(&[6, 6, 6], counts(2, 2, 2), 5).unwrap();
+        let expected: Vec<_> = (3..10).map(|step| sampler.episodes(step).unwrap()).collect();
+        for threads in [1, 2, 3, 9] {
+            let drawn: Vec<_> = std::thread::scope(|scope| {
+                Ahead::start(scope, &sampler, 3..10, threads).map(Result::unwrap).collect()
+            });
+            assert!(drawn == expected, "{threads} threads");
+        }
+    }
+
+    #[test]
+    fn an_image_that_cant_be_read_is_said_when_it_is_drawn() {
+        let (sampler, folder) = sampler(&[3], counts(1, 2, 1), 0).unwrap();
+        std::fs::write(folder.path().join("a/train/good/001.png"), "no image").unwrap();
+        let error = (0..50).find_map(|step| sampler.episodes(step).err()).unwrap();
+        assert!(error.to_string().contains("001.png"), "{error}");
+    }
+
+    #[test]
+    fn anomalies_take_the_place_of_spoilt_queries_with_their_own_masks() {
+        let (mut sampler, folder) = sampler(&[4], counts(1, 2, 2), 0).unwrap();
+        let root = folder.path().join("a");
+        for (path, value) in [("test/crack/0.png", 200), ("ground_truth/crack/0_mask.png", 255)] {
+            let path = root.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let half = |x: u32| if x < 12 || value == 200 { value } else { 0 };
+            image::RgbImage::from_fn(24, 16, |x, _| [half(x); 3].into()).save(path).unwrap();
+        }
+        let roots = vec![folder.path().display().to_string()];
+        let categories = read_categories(&DataConfig { roots, ..DataConfig::default() }).unwrap();
+        sampler.categories = categories.into_iter().map(DecodedCategory::new).collect();
+        sampler.negatives.anomalies = 1.0;
+        let episode = sampler.episodes(0).unwrap().remove(0);
+        assert_eq!(greys(&episode.negatives), [200, 200]);
+        for ((_, _, x), mask) in episode.masks.indexed_iter() {
+            assert_eq!(*mask, if x < 12 { 1.0 } else { 0.0 });
+        }
     }
 
     #[test]
     fn a_category_too_small_for_the_shots_is_named() {
-        let error = sampler(&[9, 5], EpisodeConfig { tasks: 1, shots: 5, queries: 1 }, 0).unwrap_err();
+        let error = sampler(&[9, 5], counts(1, 5, 1), 0).unwrap_err();
         assert!(error.to_string().starts_with("b: 5 good training images, too few for 5 shots and a query"));
     }
 }

@@ -154,7 +154,7 @@ pub fn probe(parameters: &NamedParameters, config: &Config) -> Result<Probe, Exp
     }
 
     let support_features = model.features(to_tensor(&support, &device));
-    let atoms = model.adapt(to_tensor(&support, &device));
+    let atoms = model.adapt(to_tensor(&support, &device), None);
     let query_features = model.features(to_tensor(&query, &device));
     let unfolded = unfold(query_features.clone(), sparse_coding.receptive_field);
     let probe = Probe {

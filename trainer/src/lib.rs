@@ -6,6 +6,7 @@
 #![recursion_limit = "256"]
 
 pub mod arrays;
+pub mod augmentation;
 pub mod backbone;
 pub mod categories;
 pub mod checkpoint;

@@ -1,13 +1,16 @@
 //! Negatives, appendix A.4: queries spoilt by a few patches, the starting points of the sampler. Each patch is uniform
-//! noise, one colour, a piece of the same image, or a Gaussian blur. Nothing is learned or loaded here.
+//! noise, one colour, a piece of the same image, or a Gaussian blur; beyond the paper, its outline may be a blob and it
+//! may let the image shine through. Nothing is learned or loaded here.
 
 use ndarray::{Array1, Array2, Array3, ArrayView3, ArrayViewMut3, Axis, s};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use sparsight_schemas::{NegativeKinds, NegativesConfig};
+use sparsight_schemas::{NegativeKinds, NegativesConfig, PatchShape};
 
 /// Standard deviation of the blur, as a share of the image's shorter side.
 const BLUR: [f32; 2] = [0.01, 0.04];
+/// Pixels that changed by less than this stay as they were: a mask marks what can be seen in eight bits.
+const VISIBLE: f32 = 1.0 / 255.0;
 
 /// A spoilt image.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,13 +46,63 @@ pub fn spoil(image: ArrayView3<f32>, config: &NegativesConfig, rng: &mut ChaCha8
     for _ in 0..rng.random_range(fewest..=most) {
         let patch = draw_patch(height, width, config, rng);
         let kind = draw_kind(&config.kinds, rng);
+        let under = spoilt.slice(s![.., patch.rows(), patch.columns()]).to_owned();
         apply(kind, patch, image, &mut spoilt, rng);
+        let cover = cover(patch, config, rng);
+        // Where it covers all, the patch stays exactly as it is.
+        mix_under(patch.of_mut(&mut spoilt), &under, &cover);
     }
-    let mask = Array2::from_shape_fn((height, width), |(y, x)| {
-        let changed = (0..3).any(|c| spoilt[[c, y, x]] != image[[c, y, x]]);
-        f32::from(u8::from(changed))
-    });
+    let mut mask = Array2::zeros((height, width));
+    for ((y, x), marked) in mask.indexed_iter_mut() {
+        let change = |c: usize| (spoilt[[c, y, x]] - image[[c, y, x]]).abs();
+        if (0..3).any(|c| change(c) >= VISIBLE) {
+            *marked = 1.0;
+        } else {
+            (0..3).for_each(|c| spoilt[[c, y, x]] = image[[c, y, x]]);
+        }
+    }
     Negative { image: spoilt, mask }
+}
+
+/// How much of each pixel of a patch, \[height, width\], is the patch and not what was under it.
+fn cover(patch: Patch, config: &NegativesConfig, rng: &mut ChaCha8Rng) -> Array2<f32> {
+    let [faintest, firmest] = config.opacity;
+    let opacity = if faintest < firmest { rng.random_range(faintest..=firmest) } else { firmest };
+    let mut cover = match config.shape {
+        PatchShape::Rectangle => Array2::ones((patch.height, patch.width)),
+        PatchShape::Blob => blob(patch.height, patch.width, rng),
+    };
+    cover *= opacity;
+    cover
+}
+
+/// An irregular outline that fills the rectangle: the radius is a sum of a few harmonics of the angle, and the edge is
+/// soft.
+fn blob(height: usize, width: usize, rng: &mut ChaCha8Rng) -> Array2<f32> {
+    const EDGE: f32 = 0.15;
+    let harmonics: Vec<(f32, f32, f32)> = (1..=5)
+        .map(|k| {
+            (k as f32, rng.random_range(0.0..0.3) / k as f32, rng.random_range(0.0..std::f32::consts::TAU))
+        })
+        .collect();
+    Array2::from_shape_fn((height, width), |(y, x)| {
+        let (v, u) =
+            ((y as f32 + 0.5) / height as f32 * 2.0 - 1.0, (x as f32 + 0.5) / width as f32 * 2.0 - 1.0);
+        let angle = v.atan2(u);
+        let dents: f32 =
+            harmonics.iter().map(|(k, depth, phase)| depth * (1.0 + (k * angle + phase).cos())).sum();
+        ((1.0 - dents - v.hypot(u)) / EDGE).clamp(0.0, 1.0)
+    })
+}
+
+/// Mixes what was under a patch, \[3, height, width\], into it by how much the patch covers.
+fn mix_under(patch: ArrayViewMut3<f32>, under: &Array3<f32>, cover: &Array2<f32>) {
+    let cover = cover.view().insert_axis(Axis(0));
+    ndarray::Zip::from(patch).and(under).and_broadcast(&cover).for_each(|value, under, cover| {
+        if *cover < 1.0 {
+            *value = under + cover * (*value - under);
+        }
+    });
 }
 
 fn draw_patch(height: usize, width: usize, config: &NegativesConfig, rng: &mut ChaCha8Rng) -> Patch {
@@ -200,6 +253,16 @@ mod tests {
                 let changed = (0..3).any(|c| negative.image[[c, y, x]] != image[[c, y, x]]);
                 prop_assert_eq!(*mask, if changed { 1.0 } else { 0.0 });
             }
+            let faint = NegativesConfig {
+                shape: PatchShape::Blob,
+                opacity: [0.2, 0.8],
+                ..NegativesConfig::default()
+            };
+            let blob = spoil(image.view(), &faint, &mut rng(seed));
+            for ((y, x), mask) in blob.mask.indexed_iter() {
+                let changed = (0..3).any(|c| blob.image[[c, y, x]] != image[[c, y, x]]);
+                prop_assert_eq!(*mask, if changed { 1.0 } else { 0.0 });
+            }
             // Patches on a noise image change it, unless every one is a copy of its own place.
             prop_assert!(negative.mask.sum() <= ((fewest + more) * height * width) as f32 * 0.05 + 9.0);
         }
@@ -263,6 +326,33 @@ mod tests {
         let original = spread(image.slice(s![.., patch.rows(), patch.columns()]));
         assert!(spread(of(Kind::Blur).view()) < 0.7 * original);
         assert!((spread(of(Kind::Noise).view()) - (1.0f32 / 12.0).sqrt()).abs() < 0.05);
+    }
+
+    #[test]
+    fn an_opacity_mixes_the_patch_with_what_is_under_it() {
+        let grey = Array3::from_elem((3, 32, 32), 0.5);
+        let of = |opacity: f32| {
+            let config = NegativesConfig {
+                kinds: only(Kind::Constant),
+                patches: [1, 1],
+                opacity: [opacity; 2],
+                ..NegativesConfig::default()
+            };
+            spoil(grey.view(), &config, &mut rng(3)).image
+        };
+        let (whole, half) = (of(1.0) - &grey, of(0.5) - &grey);
+        assert!(whole.iter().any(|v| v.abs() > 0.1));
+        assert!(whole.iter().zip(&half).all(|(whole, half)| (0.5 * whole - half).abs() < VISIBLE));
+    }
+
+    #[test]
+    fn a_blob_lies_inside_its_rectangle_and_covers_its_middle() {
+        for seed in 0..200 {
+            let cover = blob(20, 30, &mut rng(seed));
+            assert!([(0, 0), (0, 29), (19, 0), (19, 29)].iter().all(|corner| cover[*corner] == 0.0));
+            assert!(cover.iter().all(|share| (0.0..=1.0).contains(share)));
+            assert!(cover.sum() > 20.0, "seed {seed}");
+        }
     }
 
     #[test]

@@ -1,50 +1,117 @@
-//! The loss of an episode, Eq. (12).
+//! The loss of an episode: the paper's terms, Eq. (12), and beside them cross entropies that use the known masks of the
+//! negatives and no sampler. Which of them count is the config's to say.
+
+mod classification;
+
+pub use classification::{objective_parameters, position_labels};
 
 use burn::tensor::{Tensor, backend::Backend};
-use sparsight_schemas::{LangevinConfig, ObjectiveConfig};
+use sparsight_runtime::dictionary::AtomSelection;
+use sparsight_schemas::{FeatureGeometry, LangevinConfig, ObjectiveConfig, SparseCodingConfig};
 
-use crate::{energy::EnergyModel, langevin::langevin};
+use crate::{
+    arrays::to_tensor, energy::EnergyModel, episodes::Episode, langevin::langevin, weights::Weights,
+};
 
 /// An episode's tensors: support \[K,3,H,W\], queries and their negatives \[M,3,H,W\], one normal draw \[M,3,H,W\] for
 /// each step of the sampler.
 pub struct EpisodeTensors<B: Backend> {
     /// Good images that make the dictionary.
     pub support: Tensor<B, 4>,
+    /// Which rows of the unfolded support become atoms; none for all.
+    pub atoms: Option<Vec<usize>>,
     /// Good images that the sampler should come back to.
     pub positives: Tensor<B, 4>,
     /// The same images, spoilt: where the sampler starts.
     pub negatives: Tensor<B, 4>,
+    /// Where the negatives are spoilt, \[M,h,w\] at the feature positions: 1, 0, or -1 for what is neither.
+    pub labels: Tensor<B, 3>,
     /// The sampler's noise.
     pub noise: Vec<Tensor<B, 4>>,
 }
 
-/// The loss and its terms, each \[1\].
+/// The loss and its terms, each \[1\]; a term that does not count is none.
 pub struct Loss<B: Backend> {
-    /// eta_rec * reconstruction + eta_cd * contrastive_divergence.
+    /// The sum of the terms, each by its weight.
     pub total: Tensor<B, 1>,
     /// mean((LD(x~) - x)^2), the sampler differentiated through all its steps.
-    pub reconstruction: Tensor<B, 1>,
+    pub reconstruction: Option<Tensor<B, 1>>,
     /// mean(E(x) - E(LD(x~))), the sample held constant.
-    pub contrastive_divergence: Tensor<B, 1>,
+    pub contrastive_divergence: Option<Tensor<B, 1>>,
+    /// Cross entropy of the positions' log energies with the masks.
+    pub dense: Option<Tensor<B, 1>>,
+    /// Cross entropy of the images' log scores with whether they are negatives.
+    pub image: Option<Tensor<B, 1>>,
     /// Where the sampler ended, \[M,3,H,W\].
-    pub sampled: Tensor<B, 4>,
+    pub sampled: Option<Tensor<B, 4>>,
 }
 
-/// The loss of one episode, Eq. (12).
+impl<B: Backend> EpisodeTensors<B> {
+    /// The episode on a device.
+    pub fn new(
+        episode: &Episode,
+        geometry: &FeatureGeometry,
+        sparse_coding: &SparseCodingConfig,
+        device: &B::Device,
+    ) -> Self {
+        let positions = episode.support.dim().0 * geometry.positions();
+        Self {
+            support: to_tensor(&episode.support, device),
+            atoms: AtomSelection::new(sparse_coding, episode.atoms_seed)
+                .map(|selection| selection.of(positions)),
+            positives: to_tensor(&episode.positives, device),
+            negatives: to_tensor(&episode.negatives, device),
+            labels: to_tensor(&position_labels(episode.masks.view(), geometry), device),
+            noise: episode.noise.iter().map(|draw| to_tensor(draw, device)).collect(),
+        }
+    }
+}
+
+/// The loss of one episode: eta_rec * reconstruction + eta_cd * contrastive divergence (Eq. 12) + eta_dense * dense +
+/// eta_image * image.
 pub fn episode_loss<B: Backend>(
     model: &EnergyModel<B>,
+    weights: &Weights<B>,
     episode: EpisodeTensors<B>,
     config: &LangevinConfig,
     objective: &ObjectiveConfig,
 ) -> Loss<B> {
-    let EpisodeTensors { support, positives, negatives, noise } = episode;
-    let atoms = model.adapt(support);
-    let sampled = langevin(model, &atoms, negatives, noise, config);
-    let reconstruction = (sampled.clone() - positives.clone()).powi_scalar(2).mean();
-    let low = model.energy(positives, &atoms);
-    let high = model.energy(sampled.clone().detach(), &atoms);
-    let contrastive_divergence = (low - high).mean();
-    let total = reconstruction.clone().mul_scalar(objective.eta_rec)
-        + contrastive_divergence.clone().mul_scalar(objective.eta_cd);
-    Loss { total, reconstruction, contrastive_divergence, sampled: sampled.detach() }
+    let EpisodeTensors { support, atoms, positives, negatives, labels, noise } = episode;
+    let atoms = model.adapt(support, atoms);
+    let mut loss = Loss {
+        total: Tensor::zeros([1], &positives.device()),
+        reconstruction: None,
+        contrastive_divergence: None,
+        dense: None,
+        image: None,
+        sampled: None,
+    };
+    let good_map = model.energy_map(model.features(positives.clone()), &atoms); // [M,h,w]
+    if objective.classifies() {
+        let spoilt_map = model.energy_map(model.features(negatives.clone()), &atoms);
+        if objective.eta_dense > 0.0 {
+            let term = classification::dense(good_map.clone(), spoilt_map.clone(), labels, weights);
+            loss.total = loss.total + term.clone().mul_scalar(objective.eta_dense);
+            loss.dense = Some(term);
+        }
+        if objective.eta_image > 0.0 {
+            let term = classification::image(good_map.clone(), spoilt_map, weights);
+            loss.total = loss.total + term.clone().mul_scalar(objective.eta_image);
+            loss.image = Some(term);
+        }
+    }
+    if objective.samples() {
+        let sampled = langevin(model, &atoms, negatives, noise, config);
+        let reconstruction = (sampled.clone() - positives).powi_scalar(2).mean();
+        let low = crate::sparse_coding::energy(good_map);
+        let high = model.energy(sampled.clone().detach(), &atoms);
+        let contrastive_divergence = (low - high).mean();
+        loss.total = loss.total
+            + reconstruction.clone().mul_scalar(objective.eta_rec)
+            + contrastive_divergence.clone().mul_scalar(objective.eta_cd);
+        loss.reconstruction = Some(reconstruction);
+        loss.contrastive_divergence = Some(contrastive_divergence);
+        loss.sampled = Some(sampled.detach());
+    }
+    loss
 }

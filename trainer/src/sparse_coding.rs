@@ -53,16 +53,22 @@ pub fn fold<B: Backend>(rows: Tensor<B, 2>, shape: [usize; 4], receptive_field: 
 /// The dictionary of support features \[k,d,h,w\]: unfolded, each column divided by its l2 norm (at least 1e-8),
 /// then all by the spectral norm, through which no gradient flows.
 pub fn dictionary<B: Backend>(support_features: Tensor<B, 4>, receptive_field: usize) -> Atoms<B> {
-    let rows = unfold(support_features, receptive_field); // [A,m]
-    let norms = rows.clone().powi_scalar(2).sum_dim(1).sqrt().clamp_min(1e-8);
-    let columns = (rows / norms).transpose(); // [m,A]
-    let gram = columns.clone().transpose().matmul(columns.clone());
-    let square = squared_spectral_norm(gram.clone().detach());
-    let device = gram.device();
-    // As a tensor, because division by a scalar rounds it to f32 on some backends.
-    let scalar =
-        |value: f64| Tensor::from_data(TensorData::from([[value]]).convert::<B::FloatElem>(), &device);
-    Atoms { dictionary: columns / scalar(square.sqrt()), gram: gram / scalar(square) }
+    Atoms::from_unfolded(unfold(support_features, receptive_field))
+}
+
+impl<B: Backend> Atoms<B> {
+    /// As [`dictionary`], from some rows of the unfolded support features, \[A,m\].
+    pub fn from_unfolded(rows: Tensor<B, 2>) -> Self {
+        let norms = rows.clone().powi_scalar(2).sum_dim(1).sqrt().clamp_min(1e-8);
+        let columns = (rows / norms).transpose(); // [m,A]
+        let gram = columns.clone().transpose().matmul(columns.clone());
+        let square = squared_spectral_norm(gram.clone().detach());
+        let device = gram.device();
+        // As a tensor, because division by a scalar rounds it to f32 on some backends.
+        let scalar =
+            |value: f64| Tensor::from_data(TensorData::from([[value]]).convert::<B::FloatElem>(), &device);
+        Atoms { dictionary: columns / scalar(square.sqrt()), gram: gram / scalar(square) }
+    }
 }
 
 /// The spectral norm of the matrix with this Gram matrix \[A,A\], squared; at least 1e-16.

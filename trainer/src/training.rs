@@ -1,48 +1,35 @@
-//! The training loop: it reads from top to bottom. What a step computes is `objective`'s; what it sees, `episodes`'.
+//! The training loop: it reads from top to bottom. What a step computes is `objective`'s, on which devices `workers`';
+//! what it sees, `episodes`'; what it does with the gradients, `optimizer`'s.
+
+pub mod curves;
+mod metrics_file;
+pub mod optimizer;
+pub mod validation;
+pub mod workers;
 
 use std::{
-    fs::File,
-    io::{BufWriter, Write},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
     time::Instant,
 };
 
-use burn::{
-    optim::{AdamConfig, GradientsAccumulator, GradientsParams, Optimizer},
-    record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder},
-    tensor::{ElementConversion, Tensor, TensorData, backend::AutodiffBackend},
-};
+use burn::{module::AutodiffModule, tensor::backend::AutodiffBackend};
 use indicatif::{ProgressBar, ProgressStyle};
-use rand::distr::Distribution;
-use rand_chacha::ChaCha8Rng;
-use rand_distr::StandardNormal;
-use serde::{Deserialize, Serialize};
 
 use crate::{
-    arrays::to_tensor,
     checkpoint::{Checkpoint, CheckpointError},
-    energy::EnergyModel,
-    episodes::{Episode, EpisodeSampler},
-    objective::{EpisodeTensors, Loss, episode_loss},
+    episodes::{Ahead, EpisodeError, EpisodeSampler},
     weights::Weights,
 };
+pub use metrics_file::StepMetrics;
+use metrics_file::{MetricsFile, read_lines};
+use optimizer::{Steps, averaging_step, clip, learning_rate};
+use validation::{Validation, Validator};
+use workers::gradients;
 
-/// One line of `metrics.jsonl`: means over the episodes of a step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct StepMetrics {
-    /// Steps done, this one included.
-    pub step: usize,
-    /// The loss, Eq. (12).
-    pub loss: f64,
-    /// mean((LD(x~) - x)^2).
-    pub reconstruction: f64,
-    /// mean(E(x) - E(LD(x~))).
-    pub contrastive_divergence: f64,
-    /// mean((x~ - x)^2): the reconstruction of a sampler that does nothing.
-    pub start: f64,
-    /// Seconds of the step.
-    pub seconds: f64,
-}
+/// Threads that draw and decode the episodes of coming steps.
+const DRAWING_THREADS: usize = 2;
 
 /// Why training stopped before its end.
 #[derive(Debug, thiserror::Error)]
@@ -62,9 +49,15 @@ pub enum TrainingError {
     /// The optimizer's state is not one of this program's.
     #[error("optimizer.mpk: {0}; use an older checkpoint")]
     Optimizer(String),
+    /// An image that can't be read.
+    #[error(transparent)]
+    Episode(#[from] EpisodeError),
     /// The checkpoint can't be written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The curves can't be drawn.
+    #[error(transparent)]
+    Curves(#[from] curves::CurvesError),
     /// The metrics can't be written.
     #[error("{}: {source}; free some space or choose another training.output", path.display())]
     Metrics {
@@ -75,142 +68,96 @@ pub enum TrainingError {
     },
 }
 
-/// Trains from `checkpoint` until the config's last step, writing `checkpoint/` and `metrics.jsonl` into `output`, and
-/// returns where it ended.
+/// Trains from `checkpoint` until the config's last step, or until `interrupted` is set, and returns where it ended.
+///
+/// The folder `output` gets `checkpoint/` (the last), `best/` (of the best validation), `metrics.jsonl` (a line a step),
+/// `validation.jsonl` and `curves.svg`. The tasks of a step are shared by the `devices`; weights live on the first.
 ///
 /// # Errors
-/// A loss that is not finite, or a file that can't be written.
+/// A loss that is not finite, an image that can't be read, or a file that can't be written.
 pub fn train<B: AutodiffBackend>(
     mut checkpoint: Checkpoint,
     sampler: &EpisodeSampler,
+    validator: Option<&Validator>,
     output: &Path,
-    device: &B::Device,
+    devices: &[B::Device],
+    interrupted: &AtomicBool,
 ) -> Result<Checkpoint, TrainingError> {
     let config = checkpoint.config.clone();
+    let steps = config.training.steps;
+    let device = &devices[0];
     let mut weights: Weights<B> = Weights::from_parameters(&checkpoint.parameters, device);
-    let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
-    let unreadable = |error: &dyn std::fmt::Display| TrainingError::Optimizer(error.to_string());
-    let mut adam = AdamConfig::new()
-        .with_beta_1(config.optimizer.beta_1)
-        .with_beta_2(config.optimizer.beta_2)
-        .with_epsilon(config.optimizer.epsilon)
-        .init();
-    if checkpoint.progress.step > 0 {
-        adam = adam
-            .load_record(recorder.load(checkpoint.optimizer.clone(), device).map_err(|e| unreadable(&e))?);
-    }
-    let mut metrics_file = MetricsFile::open(output, checkpoint.progress.step)?;
-    let bar = progress_bar(config.training.steps, checkpoint.progress.step);
+    let mut average: Option<Weights<B::InnerBackend>> =
+        checkpoint.average.as_ref().map(|average| Weights::from_parameters(average, device));
+    let mut optimizer = Steps::new(&config.optimizer, &checkpoint.optimizer, device)?;
+    let mut metrics_file = MetricsFile::open(&output.join("metrics.jsonl"), checkpoint.progress.step)?;
+    let mut validation_file = MetricsFile::open(&output.join("validation.jsonl"), checkpoint.progress.step)?;
+    let bar = progress_bar(steps, checkpoint.progress.step);
 
-    for step in checkpoint.progress.step..config.training.steps {
-        let started = Instant::now();
-        let episodes = sampler.episodes(step as u64);
-        let mut noise_rng = sampler.langevin_rng(step as u64);
-        let mut gradients = GradientsAccumulator::new();
-        let mut metrics = StepMetrics { step: step + 1, ..StepMetrics::default() };
+    thread::scope(|scope| {
+        let first = checkpoint.progress.step;
+        let mut drawn = Ahead::start(scope, sampler, first..steps, DRAWING_THREADS);
+        for step in first..steps {
+            let started = Instant::now();
+            let Some(episodes) = drawn.next().transpose()? else { break };
+            let waited = started.elapsed();
 
-        for episode in &episodes {
-            let model = EnergyModel::new(&config.input, &config.backbone, &config.sparse_coding, &weights);
-            let tensors = tensors::<B>(episode, config.langevin.steps, &mut noise_rng, device);
-            let start = mean_square(&tensors);
-            let loss = episode_loss(&model, tensors, &config.langevin, &config.objective);
-            metrics.add(&loss, start, episodes.len());
-            let share = loss.total.div_scalar(episodes.len() as f64);
-            gradients.accumulate(&weights, GradientsParams::from_grads(share.backward(), &weights));
-        }
+            let (mut gradients, terms) = gradients(&config, &weights, &episodes, devices);
+            let mut metrics = StepMetrics::new(step + 1, &terms);
+            metrics.gradient_norm = clip(&mut gradients, &weights, config.optimizer.clip_norm);
+            metrics.learning_rate = learning_rate(&config.optimizer, step, steps);
+            if let Some(term) = metrics.not_finite(&terms) {
+                let categories = episodes.iter().map(|e| e.category.as_str()).collect::<Vec<_>>().join(", ");
+                return Err(TrainingError::NotFinite { step: step + 1, term, categories });
+            }
+            weights = optimizer.step(weights, gradients, [step, steps]);
+            average = average
+                .map(|a| a.towards(&weights.valid(), averaging_step(config.optimizer.averaging, step)));
 
-        if let Some(term) = metrics.not_finite() {
-            let categories = episodes.iter().map(|e| e.category.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(TrainingError::NotFinite { step: step + 1, term, categories });
-        }
-        weights = adam.step(config.optimizer.learning_rate, weights, gradients.grads());
+            metrics.waited_seconds = waited.as_secs_f64();
+            metrics.seconds = started.elapsed().as_secs_f64();
+            metrics_file.write(&metrics)?;
+            bar.set_message(format!("loss {:.4}", metrics.loss));
+            bar.inc(1);
 
-        metrics.seconds = started.elapsed().as_secs_f64();
-        metrics_file.write(&metrics)?;
-        bar.set_message(format!("loss {:.4}", metrics.loss));
-        bar.inc(1);
-        if (step + 1) % config.training.checkpoint_every == 0 || step + 1 == config.training.steps {
-            checkpoint.progress.step = step + 1;
-            checkpoint.parameters = weights.to_parameters();
-            checkpoint.optimizer = recorder.record(adam.to_record(), ()).map_err(|e| unreadable(&e))?;
-            checkpoint.write(&output.join("checkpoint"))?;
-        }
-    }
-    bar.finish();
-    Ok(checkpoint)
-}
-
-/// The episode on the device, with the sampler's noise.
-fn tensors<B: AutodiffBackend>(
-    episode: &Episode,
-    langevin_steps: usize,
-    rng: &mut ChaCha8Rng,
-    device: &B::Device,
-) -> EpisodeTensors<B> {
-    let shape = episode.negatives.shape();
-    let mut draw = || {
-        let values: Vec<f32> = StandardNormal.sample_iter(&mut *rng).take(episode.negatives.len()).collect();
-        Tensor::from_data(TensorData::new(values, shape.to_vec()), device)
-    };
-    EpisodeTensors {
-        noise: (0..langevin_steps).map(|_| draw()).collect(),
-        support: to_tensor(&episode.support, device),
-        positives: to_tensor(&episode.positives, device),
-        negatives: to_tensor(&episode.negatives, device),
-    }
-}
-
-fn mean_square<B: AutodiffBackend>(episode: &EpisodeTensors<B>) -> f64 {
-    let difference = episode.negatives.clone() - episode.positives.clone();
-    difference.powi_scalar(2).mean().into_scalar().elem()
-}
-
-impl StepMetrics {
-    fn add<B: AutodiffBackend>(&mut self, loss: &Loss<B>, start: f64, episodes: usize) {
-        let share = |term: &Tensor<B, 1>| term.clone().into_scalar().elem::<f64>() / episodes as f64;
-        self.loss += share(&loss.total);
-        self.reconstruction += share(&loss.reconstruction);
-        self.contrastive_divergence += share(&loss.contrastive_divergence);
-        self.start += start / episodes as f64;
-    }
-
-    fn not_finite(&self) -> Option<&'static str> {
-        let terms = [
-            ("reconstruction", self.reconstruction),
-            ("contrastive divergence", self.contrastive_divergence),
-            ("loss", self.loss),
-        ];
-        terms.into_iter().find(|(_, value)| !value.is_finite()).map(|(term, _)| term)
-    }
-}
-
-/// `metrics.jsonl`, a line a step.
-struct MetricsFile {
-    path: PathBuf,
-    file: BufWriter<File>,
-}
-
-impl MetricsFile {
-    /// Opens the file, keeping the lines up to `step`: an interrupted run may have written some past its checkpoint.
-    fn open(output: &Path, step: usize) -> Result<Self, TrainingError> {
-        let path = output.join("metrics.jsonl");
-        let failed = |source| TrainingError::Metrics { path: path.clone(), source };
-        std::fs::create_dir_all(output).map_err(failed)?;
-        let old = if step > 0 { std::fs::read_to_string(&path).unwrap_or_default() } else { String::new() };
-        let mut file = BufWriter::new(File::create(&path).map_err(failed)?);
-        for line in old.lines() {
-            if serde_json::from_str::<StepMetrics>(line).is_ok_and(|metrics| metrics.step <= step) {
-                writeln!(file, "{line}").map_err(failed)?;
+            let is_last = step + 1 == steps || interrupted.load(Ordering::Relaxed);
+            let mut is_best = false;
+            if let Some(validator) = validator
+                && (is_last || (step + 1) % config.training.validate_every == 0)
+            {
+                let exported = average.clone().unwrap_or_else(|| weights.valid());
+                let validation = validator.validate(step + 1, &config, &exported, device)?;
+                bar.println(validation.line());
+                is_best = checkpoint.progress.best.is_none_or(|best| validation.position_auroc > best);
+                validation_file.write(&validation)?;
+                if is_best {
+                    checkpoint.progress.best = Some(validation.position_auroc);
+                }
+            }
+            if is_best || is_last || (step + 1) % config.training.checkpoint_every == 0 {
+                checkpoint.progress.step = step + 1;
+                checkpoint.parameters = weights.to_parameters();
+                checkpoint.average = average.as_ref().map(Weights::to_parameters);
+                checkpoint.optimizer = optimizer.state()?;
+                checkpoint.write(&output.join("checkpoint"))?;
+                if is_best {
+                    checkpoint.write(&output.join("best"))?;
+                }
+                let validations: Vec<Validation> = read_lines(&output.join("validation.jsonl"))?;
+                curves::draw(
+                    &output.join("curves.svg"),
+                    &read_lines(&output.join("metrics.jsonl"))?,
+                    &validations,
+                )?;
+            }
+            if is_last {
+                break;
             }
         }
-        Ok(Self { path, file })
-    }
-
-    fn write(&mut self, metrics: &StepMetrics) -> Result<(), TrainingError> {
-        let failed = |source| TrainingError::Metrics { path: self.path.clone(), source };
-        let line = serde_json::to_string(metrics).map_err(|error| failed(error.into()))?;
-        writeln!(self.file, "{line}").and_then(|()| self.file.flush()).map_err(failed)
-    }
+        Ok(())
+    })?;
+    bar.finish();
+    Ok(checkpoint)
 }
 
 /// Rate and remaining time, on stderr where that is a terminal.

@@ -113,17 +113,19 @@ pub fn random_parameters(config: &BackboneConfig, seed: u64) -> NamedParameters 
     config.parameters().into_iter().map(draw).collect()
 }
 
-/// Reads the parameters that the config lists from a safetensors file. Other tensors may lie beside them, as long as
-/// they are no parameters of a larger backbone.
+/// Reads the parameters that `listed` names, with their shapes, from a safetensors file. Other tensors may lie beside
+/// them, as long as they are no parameters of a larger backbone.
 ///
 /// # Errors
 /// A missing, unexpected, misshapen or non-finite parameter, or a file that can't be read.
-pub fn read_parameters(path: &Path, config: &BackboneConfig) -> Result<NamedParameters, WeightsError> {
+pub fn read_parameters(
+    path: &Path,
+    listed: Vec<(String, Vec<usize>)>,
+) -> Result<NamedParameters, WeightsError> {
     let shown = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|source| WeightsError::Read { path: shown.clone(), source })?;
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|source| WeightsError::Form { path: shown.clone(), source })?;
-    let listed = config.parameters();
     let is_parameter = |name: &str| ["stem.", "stage", "head."].iter().any(|part| name.starts_with(part));
     let mut names = file.names();
     names.sort_unstable();
@@ -201,6 +203,30 @@ impl<B: Backend> Weights<B> {
     /// The tensors by name.
     pub fn tensors(&self) -> impl Iterator<Item = (&str, Tensor<B, 4>)> {
         self.names.iter().map(String::as_str).zip(self.parameters.iter().map(|parameter| parameter.val()))
+    }
+
+    /// The parameter of that name.
+    ///
+    /// # Panics
+    /// If there is none: which there are follows from the config.
+    pub fn parameter(&self, name: &str) -> Tensor<B, 4> {
+        match self.names.iter().position(|known| known == name) {
+            Some(index) => self.parameters[index].val(),
+            None => unreachable!("{name} was asked for, which the config doesn't list"),
+        }
+    }
+
+    /// Identities of the parameters, in their order.
+    pub fn ids(&self) -> impl Iterator<Item = ParamId> {
+        self.parameters.iter().map(|parameter| parameter.id)
+    }
+
+    /// These weights moved towards `others` by the share `step`: the next value of a moving average.
+    pub fn towards(self, others: &Self, step: f64) -> Self {
+        let moved = |(own, other): (Param<Tensor<B, 4>>, &Param<Tensor<B, 4>>)| {
+            own.map(|own| own.clone() + (other.val() - own).mul_scalar(step))
+        };
+        Self { parameters: self.parameters.into_iter().zip(&others.parameters).map(moved).collect(), ..self }
     }
 
     /// The operations on these parameters.

@@ -34,7 +34,7 @@ fn features_and_image_gradients_are_the_golden_ones() {
             let difference = case.difference(features, model.features(case.tensor(images, &device)));
             assert!(difference < TOLERANCE, "{path:?} {features}: {difference:e}");
         }
-        let atoms = model.adapt(case.tensor("support", &device));
+        let atoms = model.adapt(case.tensor("support", &device), None);
         let difference = case
             .difference("image_gradient", model.image_gradient(case.tensor("negatives", &device), &atoms));
         assert!(difference < TOLERANCE, "{path:?} image_gradient: {difference:e}");
@@ -102,10 +102,13 @@ fn check_episode<B: AutodiffBackend>(path: &Path, [in_sample, in_loss, in_gradie
     let device = Default::default();
     let case = Golden::read(path);
     let weights: Weights<B> = case.weights(&device);
-    let loss = episode_loss(&case.model(&weights), case.episode(&device), &case.langevin, &case.objective);
-    let difference = case.difference("sampled", loss.sampled.clone());
+    let loss =
+        episode_loss(&case.model(&weights), &weights, case.episode(&device), &case.langevin, &case.objective);
+    let difference = case.difference("sampled", loss.sampled.expect("the paper's loss samples"));
     assert!(difference < in_sample, "{path:?} sampled: {difference:e}");
-    let terms = [&loss.total, &loss.reconstruction, &loss.contrastive_divergence];
+    let [reconstruction, contrastive_divergence] = [loss.reconstruction, loss.contrastive_divergence]
+        .map(|term| term.expect("a term of the paper's loss"));
+    let terms = [&loss.total, &reconstruction, &contrastive_divergence];
     for (term, expected) in terms.into_iter().zip(case.values("loss")) {
         let actual: f64 = term.clone().into_scalar().elem();
         assert!((actual - expected).abs() < in_loss * expected.abs(), "{path:?} loss: {actual} {expected}");

@@ -42,8 +42,13 @@ fn the_loss_and_every_weight_gradient_agree_with_nested_automatic_differentiatio
     for path in cases().into_iter().filter(|path| !path.ends_with("table_a.safetensors")) {
         let case = Golden::read(&path);
         let weights: Weights<Once> = case.weights(&device);
-        let loss =
-            episode_loss(&case.model(&weights), case.episode(&device), &case.langevin, &case.objective);
+        let loss = episode_loss(
+            &case.model(&weights),
+            &weights,
+            case.episode(&device),
+            &case.langevin,
+            &case.objective,
+        );
 
         let oracle_weights: Weights<Once> = case.weights(&device);
         let ops = oracle_weights.operations();

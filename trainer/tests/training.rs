@@ -2,21 +2,20 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
-use std::path::Path;
+use std::{path::Path, sync::atomic::AtomicBool};
 
 use burn::backend::Autodiff;
 use burn_flex::Flex;
 use sparsight_schemas::{
-    BackboneConfig, Config, DataConfig, EpisodeConfig, InputConfig, LangevinConfig, OptimizerConfig,
-    ResizeFilter, TrainingConfig, Valid,
+    BackboneConfig, Config, DataConfig, EpisodeConfig, InputConfig, LangevinConfig, LearningRateSchedule,
+    NegativesConfig, ObjectiveConfig, OptimizerConfig, PatchShape, ResizeFilter, TrainingConfig, Valid,
 };
 use sparsight_trainer::{
-    categories::read_categories,
-    checkpoint::{Checkpoint, Progress},
+    categories::{read_categories, read_validation_categories},
+    checkpoint::Checkpoint,
     episodes::EpisodeSampler,
     synth::{Options, synthesise},
-    training::{StepMetrics, TrainingError, train},
-    weights::random_parameters,
+    training::{StepMetrics, TrainingError, train, validation::Validator},
 };
 
 fn config(data: &Path, steps: usize) -> Config {
@@ -25,7 +24,7 @@ fn config(data: &Path, steps: usize) -> Config {
         input: InputConfig { height: 32, width: 32, resize: ResizeFilter::default() },
         backbone: BackboneConfig { widths: vec![8, 16], strides: vec![1, 1], feature_channels: 16 },
         data: DataConfig { roots: vec![data.display().to_string()], ..DataConfig::default() },
-        episodes: EpisodeConfig { tasks: 2, shots: 2, queries: 2 },
+        episodes: EpisodeConfig { tasks: 2, shots: 2, queries: 2, ..EpisodeConfig::default() },
         langevin: LangevinConfig { steps: 2, ..LangevinConfig::default() },
         optimizer: OptimizerConfig { learning_rate: 2e-3, ..OptimizerConfig::default() },
         training: TrainingConfig { steps, checkpoint_every: 5, ..TrainingConfig::default() },
@@ -38,19 +37,25 @@ fn categories(folder: &Path) {
 }
 
 fn run(config: &Config, from: Option<Checkpoint>, output: &Path) -> Result<Checkpoint, TrainingError> {
+    run_on(1, config, from, output)
+}
+
+fn run_on(
+    workers: usize,
+    config: &Config,
+    from: Option<Checkpoint>,
+    output: &Path,
+) -> Result<Checkpoint, TrainingError> {
     let config = Valid::new(config.clone()).unwrap();
-    let categories = read_categories(&config.data).unwrap();
-    let sampler =
-        EpisodeSampler::load(&categories, &config.input, &config.episodes, &config.negatives, config.seed)
-            .unwrap();
-    let fresh = || Checkpoint {
-        parameters: random_parameters(&config.backbone, config.seed),
-        optimizer: Vec::new(),
-        progress: Progress::default(),
-        config: config.clone(),
+    let sampler = EpisodeSampler::new(read_categories(&config.data).unwrap(), &config).unwrap();
+    let validator = Validator::new(read_validation_categories(&config.data).unwrap(), &config).unwrap();
+    let start = match from {
+        Some(checkpoint) => Checkpoint { config: config.clone(), ..checkpoint },
+        None => Checkpoint::random(&config, None),
     };
-    let start = Checkpoint { config: config.clone(), ..from.unwrap_or_else(fresh) };
-    train::<Autodiff<Flex>>(start, &sampler, output, &Default::default())
+    let devices = vec![Default::default(); workers];
+    let never = AtomicBool::new(false);
+    train::<Autodiff<Flex>>(start, &sampler, validator.as_ref(), output, &devices, &never)
 }
 
 fn losses(output: &Path) -> Vec<f64> {
@@ -92,15 +97,98 @@ fn a_loss_that_is_not_finite_stops_the_run_with_the_step_and_the_categories() {
     let data = folder.path().join("data");
     categories(&data);
     let config = config(&data, 3);
-    let mut parameters = random_parameters(&config.backbone, config.seed);
-    parameters[0].2.fill(f32::MAX);
-    let start = Checkpoint {
-        config: Valid::new(config.clone()).unwrap(),
-        parameters,
-        optimizer: Vec::new(),
-        progress: Progress::default(),
-    };
+    let mut start = Checkpoint::random(&Valid::new(config.clone()).unwrap(), None);
+    start.parameters[0].2.fill(f32::MAX);
     let error = run(&config, Some(start), folder.path()).unwrap_err();
     assert!(matches!(error, TrainingError::NotFinite { step: 1, .. }), "{error}");
     assert!(error.to_string().contains("_000"), "{error}");
+}
+
+/// All terms, every option of the optimizer, anomalies and validation.
+fn rich(data: &Path, steps: usize) -> Config {
+    Config {
+        data: DataConfig {
+            roots: vec![data.display().to_string()],
+            validation: vec!["gear_000".into()],
+            ..DataConfig::default()
+        },
+        negatives: NegativesConfig {
+            shape: PatchShape::Blob,
+            opacity: [0.4, 1.0],
+            anomalies: 0.5,
+            ..NegativesConfig::default()
+        },
+        objective: ObjectiveConfig { eta_rec: 0.0, eta_cd: 0.1, eta_dense: 1.0, eta_image: 0.5 },
+        optimizer: OptimizerConfig {
+            learning_rate: 2e-3,
+            schedule: LearningRateSchedule::Cosine,
+            warm_up: 2,
+            clip_norm: Some(1.0),
+            averaging: 0.9,
+            ..OptimizerConfig::default()
+        },
+        training: TrainingConfig {
+            steps,
+            checkpoint_every: 5,
+            validate_every: 3,
+            ..TrainingConfig::default()
+        },
+        ..config(data, steps)
+    }
+}
+
+fn categories_with_anomalies(folder: &Path) {
+    synthesise(folder, &Options { categories: 3, seed: 1, size: 64, train: 6, test: 8 }, || {}).unwrap();
+}
+
+#[test]
+fn a_run_with_every_option_ends_the_same_on_one_worker_and_on_three_and_when_it_is_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    categories_with_anomalies(&data);
+    let [one, three, parts] = ["one", "three", "parts"].map(|name| folder.path().join(name));
+    let expected = run(&rich(&data, 10), None, &one).unwrap();
+    let shared = run_on(3, &rich(&data, 10), None, &three).unwrap();
+    assert_eq!(losses(&three), losses(&one));
+    assert_eq!(shared.parameters, expected.parameters);
+
+    // The schedule depends on the length of the run, so it is interrupted, not shortened.
+    let config = Valid::new(rich(&data, 10)).unwrap();
+    let sampler = EpisodeSampler::new(read_categories(&config.data).unwrap(), &config).unwrap();
+    let start = Checkpoint::random(&config, None);
+    let at_once = AtomicBool::new(true);
+    train::<Autodiff<Flex>>(start, &sampler, None, &parts, &[Default::default()], &at_once).unwrap();
+    let checkpoint = Checkpoint::read(&parts.join("checkpoint")).unwrap();
+    assert_eq!(checkpoint.progress.step, 1, "an interrupted run finishes its step");
+    let resumed = run(&rich(&data, 10), Some(checkpoint), &parts).unwrap();
+    assert_eq!(losses(&parts), losses(&one));
+    assert_eq!(resumed.parameters, expected.parameters);
+    assert_eq!(resumed.average, expected.average);
+    assert_ne!(resumed.average.as_ref(), Some(&resumed.parameters));
+
+    let best = Checkpoint::read(&one.join("best")).unwrap();
+    assert!(best.progress.best.is_some());
+    let curves = std::fs::read_to_string(one.join("curves.svg")).unwrap();
+    assert!(curves.contains("validation"));
+}
+
+#[test]
+fn a_clipped_step_has_the_norm_of_the_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    categories_with_anomalies(&data);
+    let moved = |limit: Option<f64>| {
+        let mut config = rich(&data, 1);
+        config.optimizer.clip_norm = limit;
+        config.optimizer.warm_up = 0;
+        // Adam's first step would have the same length whatever the gradient's, but for a large epsilon.
+        config.optimizer.epsilon = 1e3;
+        let output = folder.path().join(format!("{limit:?}"));
+        let before = Checkpoint::random(&Valid::new(config.clone()).unwrap(), None).parameters;
+        let after = run(&config, None, &output).unwrap().parameters;
+        let changes = before.iter().zip(&after).flat_map(|(before, after)| before.2.iter().zip(&after.2));
+        changes.map(|(before, after)| f64::from(after - before).powi(2)).sum::<f64>().sqrt()
+    };
+    let (free, clipped) = (moved(None), moved(Some(1e-3)));
+    assert!(clipped < 0.5 * free, "{clipped} against {free}");
 }

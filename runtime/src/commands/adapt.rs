@@ -32,6 +32,7 @@ pub struct Adapt {
     #[arg(long, value_name = "R", default_value_t = DEFAULT_FALSE_ALARM_RATE, value_parser = rate)]
     false_alarm_rate: f64,
     /// Keep a random selection of this many atoms: less memory and time, less to explain good images with
+    /// [default: what the bundle asks for]
     #[arg(long, value_name = "A")]
     max_atoms: Option<NonZeroUsize>,
     /// Seed of that selection
@@ -58,8 +59,10 @@ impl Adapt {
         let images = find_images(&self.images)?;
         refuse_to_replace(&images, &self.output)?;
         let support = read_support(&images, &detector.bundle().manifest.input, &[])?;
-        let selection =
-            self.max_atoms.map(|max_atoms| AtomSelection { max_atoms: max_atoms.get(), seed: self.seed });
+        let selection = match self.max_atoms {
+            Some(max_atoms) => Some(AtomSelection { max_atoms: max_atoms.get(), seed: self.seed }),
+            None => AtomSelection::new(&detector.bundle().manifest.sparse_coding, self.seed),
+        };
         let adaptation = Adaptation { false_alarm_rate: self.false_alarm_rate, selection };
         let dictionary = detector.adapt(&support, &adaptation)?;
         dictionary.write(&self.output)?;

@@ -35,8 +35,16 @@ impl AtomSelection {
         }
     }
 
-    /// `max_atoms` of `count` positions, each equally likely, in their order.
-    fn of(self, count: usize) -> Vec<usize> {
+    /// The selection that a bundle or a config asks for; none if it keeps all positions.
+    pub fn new(config: &SparseCodingConfig, seed: u64) -> Option<Self> {
+        (config.max_atoms > 0).then_some(Self { max_atoms: config.max_atoms, seed })
+    }
+
+    /// `max_atoms` of `count` positions, each equally likely, in their order; all if there are no more.
+    pub fn of(self, count: usize) -> Vec<usize> {
+        if count <= self.max_atoms {
+            return (0..count).collect();
+        }
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.seed.to_le_bytes());
         let mut random = ChaCha8Rng::from_seed(seed);

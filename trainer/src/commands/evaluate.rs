@@ -66,7 +66,7 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     if let Some(path) = &args.output {
         check_replaceable(path)?;
     }
-    let data = DataConfig { roots: args.data, include: args.categories, exclude: Vec::new() };
+    let data = DataConfig { roots: args.data, include: args.categories, ..DataConfig::default() };
     let categories = read_categories(&data)?;
     let maps: Vec<Map> = args
         .maps

@@ -32,7 +32,8 @@ pub fn run(args: ExportArgs) -> Result<()> {
     let (parameters, config, origin) = if args.checkpoint.is_dir() {
         let checkpoint = Checkpoint::read(&args.checkpoint)?;
         let config = config.unwrap_or(checkpoint.config);
-        let parameters = read_parameters(&args.checkpoint.join("model.safetensors"), &config.backbone)?;
+        let parameters =
+            read_parameters(&args.checkpoint.join("model.safetensors"), config.backbone.parameters())?;
         let progress = checkpoint.progress;
         (parameters, config, Origin { steps: progress.step, data_fingerprint: progress.data_fingerprint })
     } else {
@@ -40,7 +41,7 @@ pub fn run(args: ExportArgs) -> Result<()> {
             Some(config) => config,
             None => Valid::new(Config::default())?,
         };
-        let parameters = read_parameters(&args.checkpoint, &config.backbone)?;
+        let parameters = read_parameters(&args.checkpoint, config.backbone.parameters())?;
         (parameters, config, Origin::default())
     };
     export_bundle(&parameters, &config, origin, &args.output)?;

@@ -1,24 +1,31 @@
 //! `sparsight-train train`.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use anyhow::{Context, Result, bail};
 use burn::backend::Autodiff;
 use burn_flex::Flex;
 use sparsight_schemas::{Config, Valid};
 use sparsight_trainer::{
-    categories::{fingerprint, read_categories},
-    checkpoint::{Checkpoint, Progress},
-    device::{Device, DeviceChoice},
+    categories::{fingerprint, read_categories, read_validation_categories},
+    checkpoint::Checkpoint,
+    device::{DeviceChoice, Devices},
     episodes::EpisodeSampler,
-    training::train,
-    weights::random_parameters,
+    training::{train, validation::Validator},
 };
 
 /// Train on many categories and write a checkpoint
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  sparsight-train train --config trainer/configs/demo.yaml --output runs/demo"
+    after_help = "Example:\n  sparsight-train train --config trainer/configs/demo.yaml --output runs/demo\n\n\
+    The output folder gets checkpoint (the last), best (of the best validation), metrics.jsonl, validation.jsonl\n\
+    and curves.svg. Ctrl-C finishes the step and writes a checkpoint that --resume goes on from."
 )]
 pub struct TrainArgs {
     /// Config file; see schemas/json/config.schema.json
@@ -39,8 +46,8 @@ pub struct TrainArgs {
     /// Folder of categories, in place of the config's data.roots; may be repeated
     #[arg(long, value_name = "DIR")]
     data: Vec<String>,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t)]
+    /// Where to compute: auto, cpu, cuda, or a list of devices that share a step's tasks, such as cuda:0,cuda:1
+    #[arg(long, value_name = "DEVICES", default_value_t)]
     device: DeviceChoice,
 }
 
@@ -61,7 +68,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
             folder.display()
         );
     }
-    let (device, note) = args.device.choose().map_err(anyhow::Error::msg)?;
+    let (devices, note) = args.device.choose().map_err(anyhow::Error::msg)?;
     if let Some(note) = note {
         eprintln!("training on the CPU: {note}");
     }
@@ -75,35 +82,48 @@ pub fn run(args: TrainArgs) -> Result<()> {
         }
         Checkpoint { config: continued(checkpoint.config, &config, &folder)?, ..checkpoint }
     } else {
-        Checkpoint {
-            parameters: random_parameters(&config.backbone, config.seed),
-            optimizer: Vec::new(),
-            progress: Progress { step: 0, data_fingerprint },
-            config: config.clone(),
-        }
+        Checkpoint::random(&config, data_fingerprint)
     };
 
     if checkpoint.progress.step >= config.training.steps {
         std::fs::create_dir_all(&output).with_context(|| output.display().to_string())?;
         checkpoint.write(&folder)?;
     } else {
-        let sampler = EpisodeSampler::load(
-            &categories,
-            &config.input,
-            &config.episodes,
-            &config.negatives,
-            config.seed,
-        )?;
-        eprintln!("{} categories, {} steps", categories.len(), config.training.steps);
-        match device {
-            Device::Cpu => train::<Autodiff<Flex>>(checkpoint, &sampler, &output, &Default::default())?,
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let heard = Arc::clone(&interrupted);
+        ctrlc::set_handler(move || {
+            if heard.swap(true, Ordering::Relaxed) {
+                std::process::exit(130); // asked twice: no checkpoint
+            }
+            eprintln!("finishing the step; once more to stop without a checkpoint");
+        })?;
+        let validator = Validator::new(read_validation_categories(&config.data)?, &config)?;
+        let sampler = EpisodeSampler::new(categories, &config)?;
+        eprintln!("{} categories, {} steps", sampler.category_count(), config.training.steps);
+        let validator = validator.as_ref();
+        let end = match devices {
+            Devices::Cpu(workers) => {
+                let devices = vec![Default::default(); workers];
+                train::<Autodiff<Flex>>(checkpoint, &sampler, validator, &output, &devices, &interrupted)?
+            }
             #[cfg(feature = "cuda")]
-            Device::Cuda => {
-                train::<Autodiff<burn::backend::Cuda>>(checkpoint, &sampler, &output, &Default::default())?
+            Devices::Cuda(gpus) => {
+                let devices: Vec<_> = gpus.into_iter().map(burn::backend::cuda::CudaDevice::new).collect();
+                train::<Autodiff<burn::backend::Cuda>>(
+                    checkpoint,
+                    &sampler,
+                    validator,
+                    &output,
+                    &devices,
+                    &interrupted,
+                )?
             }
             #[cfg(not(feature = "cuda"))]
-            Device::Cuda => bail!("this sparsight-train was built without CUDA"),
+            Devices::Cuda(_) => bail!("this sparsight-train was built without CUDA"),
         };
+        if end.progress.step < config.training.steps {
+            eprintln!("stopped after step {}; go on with --resume", end.progress.step);
+        }
     }
     println!("{}", folder.display());
     Ok(())

@@ -83,9 +83,10 @@ impl Golden {
                 lambda_star: c.lambda_star,
                 shrinkage: c.shrinkage,
                 tau: c.tau,
+                ..SparseCodingConfig::default()
             },
             langevin: LangevinConfig { steps: 5, step_size: c.step_size, noise_std: c.noise_std },
-            objective: ObjectiveConfig { eta_rec: c.eta_rec, eta_cd: c.eta_cd },
+            objective: ObjectiveConfig { eta_rec: c.eta_rec, eta_cd: c.eta_cd, ..ObjectiveConfig::default() },
             tensors: tensors.collect(),
         }
     }
@@ -126,6 +127,8 @@ impl Golden {
         let [steps, n, c, h, w] = noise.dims();
         let step = |i: usize| noise.clone().slice([i..i + 1, 0..n, 0..c, 0..h, 0..w]).reshape([n, c, h, w]);
         EpisodeTensors {
+            atoms: None,
+            labels: Tensor::zeros([1, 1, 1], device), // the dense term's, which the cases don't have
             support: self.tensor("support", device),
             positives: self.tensor("positives", device),
             negatives: self.tensor("negatives", device),

@@ -1,0 +1,113 @@
+//! Files of JSON lines that a run appends to and a resumed run continues.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{TrainingError, workers::Terms};
+
+/// One line of `metrics.jsonl`: means over the episodes of a step. Terms that don't count are left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StepMetrics {
+    /// Steps done, this one included.
+    pub step: usize,
+    /// The loss.
+    pub loss: f64,
+    /// mean((LD(x~) - x)^2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconstruction: Option<f64>,
+    /// mean(E(x) - E(LD(x~))).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contrastive_divergence: Option<f64>,
+    /// Cross entropy of the positions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dense: Option<f64>,
+    /// Cross entropy of the images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<f64>,
+    /// mean((x~ - x)^2): the reconstruction of a sampler that does nothing.
+    pub start: f64,
+    /// The l2 norm of all gradients together, before clipping.
+    pub gradient_norm: f64,
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// Seconds of the step.
+    pub seconds: f64,
+    /// Seconds of them spent waiting for images.
+    pub waited_seconds: f64,
+}
+
+impl StepMetrics {
+    /// The means of the tasks' terms.
+    pub fn new(step: usize, terms: &[Terms]) -> Self {
+        let mean = |term: fn(&Terms) -> Option<f64>| {
+            let values: Option<Vec<f64>> = terms.iter().map(term).collect();
+            values.map(|values| values.iter().sum::<f64>() / terms.len() as f64)
+        };
+        Self {
+            step,
+            loss: mean(|terms| Some(terms.total)).unwrap_or_default(),
+            reconstruction: mean(|terms| terms.reconstruction),
+            contrastive_divergence: mean(|terms| terms.contrastive_divergence),
+            dense: mean(|terms| terms.dense),
+            image: mean(|terms| terms.image),
+            start: mean(|terms| Some(terms.start)).unwrap_or_default(),
+            ..Self::default()
+        }
+    }
+
+    /// What is NaN or infinite: a term, or the gradients.
+    pub fn not_finite(&self, terms: &[Terms]) -> Option<&'static str> {
+        let gradient = (!self.gradient_norm.is_finite()).then_some("a gradient");
+        terms.iter().find_map(Terms::not_finite).or(gradient)
+    }
+}
+
+/// What a line must say: after how many steps it was written.
+#[derive(Deserialize)]
+struct Stamp {
+    step: usize,
+}
+
+/// A file of JSON lines, each with a `step`.
+pub struct MetricsFile {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl MetricsFile {
+    /// Opens the file, keeping the lines up to `step`: an interrupted run may have written some past its checkpoint.
+    pub fn open(path: &Path, step: usize) -> Result<Self, TrainingError> {
+        let failed = |source| TrainingError::Metrics { path: path.to_owned(), source };
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let old = if step > 0 { std::fs::read_to_string(path).unwrap_or_default() } else { String::new() };
+        let mut file = BufWriter::new(File::create(path).map_err(failed)?);
+        for line in old.lines() {
+            if serde_json::from_str::<Stamp>(line).is_ok_and(|stamp| stamp.step <= step) {
+                writeln!(file, "{line}").map_err(failed)?;
+            }
+        }
+        file.flush().map_err(failed)?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// Adds a line.
+    pub fn write(&mut self, metrics: &impl Serialize) -> Result<(), TrainingError> {
+        let failed = |source| TrainingError::Metrics { path: self.path.clone(), source };
+        let line = serde_json::to_string(metrics).map_err(|error| failed(error.into()))?;
+        writeln!(self.file, "{line}").and_then(|()| self.file.flush()).map_err(failed)
+    }
+}
+
+/// All lines of a file.
+pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, TrainingError> {
+    let failed = |source| TrainingError::Metrics { path: path.to_owned(), source };
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    text.lines().map(|line| serde_json::from_str(line).map_err(|error| failed(error.into()))).collect()
+}

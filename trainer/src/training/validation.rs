@@ -1,0 +1,120 @@
+//! Validation while a run lasts: how well energies tell spoilt or defective positions and images of categories that are
+//! not trained on from good ones. It guides the run; published figures are `evaluation`'s.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::backend::Backend;
+use ndarray::{Array3, Axis, concatenate};
+use serde::{Deserialize, Serialize};
+use sparsight_runtime::detector::anomaly_score;
+use sparsight_schemas::{AugmentationConfig, Config, FeatureGeometry, ObjectiveConfig};
+
+use super::TrainingError;
+use crate::{
+    arrays::to_array,
+    categories::Category,
+    energy::EnergyModel,
+    episodes::{Episode, EpisodeError, EpisodeSampler},
+    metrics::auroc,
+    objective::EpisodeTensors,
+    weights::Weights,
+};
+
+/// Queries of each category, at least.
+const QUERIES: usize = 8;
+
+/// One line of `validation.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Validation {
+    /// Steps done.
+    pub step: usize,
+    /// AUROC of feature positions by energy, mean over the categories.
+    pub position_auroc: f64,
+    /// AUROC of images by anomaly score, mean over the categories.
+    pub image_auroc: f64,
+    /// Both, of each category.
+    pub categories: BTreeMap<String, [f64; 2]>,
+}
+
+impl Validation {
+    /// For a person who watches.
+    pub fn line(&self) -> String {
+        format!(
+            "step {}: validation AUROC {:.4} of positions, {:.4} of images",
+            self.step, self.position_auroc, self.image_auroc
+        )
+    }
+}
+
+/// An episode of each validation category, the same at every validation: labelled anomalies where a category has some,
+/// otherwise spoilt queries.
+#[derive(Debug)]
+pub struct Validator {
+    episodes: Vec<Episode>,
+}
+
+impl Validator {
+    /// Draws the episodes; none without categories.
+    ///
+    /// # Errors
+    /// An image that can't be read, or a category with too few of them.
+    pub fn new(categories: Vec<Category>, config: &Config) -> Result<Option<Self>, EpisodeError> {
+        if categories.is_empty() {
+            return Ok(None);
+        }
+        let mut config = config.clone();
+        config.episodes.augmentation = AugmentationConfig::default();
+        config.episodes.queries = config.episodes.queries.max(QUERIES);
+        config.negatives.anomalies = 1.0;
+        // No sampler, no noise.
+        config.objective = ObjectiveConfig { eta_rec: 0.0, eta_cd: 0.0, ..config.objective };
+        Ok(Some(Self { episodes: EpisodeSampler::new(categories, &config)?.one_of_each()? }))
+    }
+
+    /// Compares energies with what is known of each position and each image.
+    ///
+    /// # Errors
+    /// None that a valid config allows.
+    pub fn validate<B: Backend>(
+        &self,
+        step: usize,
+        config: &Config,
+        weights: &Weights<B>,
+        device: &B::Device,
+    ) -> Result<Validation, TrainingError> {
+        let model = EnergyModel::new(&config.input, &config.backbone, &config.sparse_coding, weights);
+        let geometry = FeatureGeometry::new(&config.input, &config.backbone);
+        let mut categories = BTreeMap::new();
+        for episode in &self.episodes {
+            let tensors = EpisodeTensors::new(episode, &geometry, &config.sparse_coding, device);
+            let atoms = model.adapt(tensors.support, tensors.atoms);
+            let map = |images| to_array(model.energy_map(model.features(images), &atoms));
+            let (Ok(good), Ok(spoilt), Ok(labels)) =
+                (map(tensors.positives), map(tensors.negatives), to_array(tensors.labels))
+            else {
+                unreachable!("energy maps and labels have three axes");
+            };
+            let figures = [positions(&good, &spoilt, &labels), images(&good, &spoilt, config)];
+            categories.insert(episode.category.clone(), figures.map(|figure| figure.unwrap_or(0.5)));
+        }
+        let mean =
+            |i: usize| categories.values().map(|figures| figures[i]).sum::<f64>() / categories.len() as f64;
+        Ok(Validation { step, position_auroc: mean(0), image_auroc: mean(1), categories })
+    }
+}
+
+fn positions(good: &Array3<f32>, spoilt: &Array3<f32>, labels: &Array3<f32>) -> Option<f64> {
+    let of_good = good.iter().map(|energy| (*energy, false));
+    let known = spoilt.iter().zip(labels).filter(|(_, label)| **label >= 0.0);
+    let (scores, anomalous): (Vec<f32>, Vec<bool>) =
+        of_good.chain(known.map(|(energy, label)| (*energy, *label == 1.0))).unzip();
+    auroc(&scores, &anomalous)
+}
+
+fn images(good: &Array3<f32>, spoilt: &Array3<f32>, config: &Config) -> Option<f64> {
+    let maps = concatenate(Axis(0), &[good.view(), spoilt.view()]).ok()?;
+    let scores: Vec<f32> =
+        maps.outer_iter().map(|map| anomaly_score(map, config.scoring.top_fraction)).collect();
+    let anomalous: Vec<bool> = (0..scores.len()).map(|i| i >= good.dim().0).collect();
+    auroc(&scores, &anomalous)
+}
