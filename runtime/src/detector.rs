@@ -186,6 +186,15 @@ impl Scorer<'_> {
         self.threshold
     }
 
+    /// The features \[d, h, w\] of an image \[3, H, W\] in \[0, 1\], at the size of the bundle's input.
+    ///
+    /// # Errors
+    /// As [`Scorer::score`].
+    pub fn features(&mut self, image: ArrayView3<f32>) -> Result<Array3<f32>, DetectorError> {
+        let features = self.detector.backbone.features(image.insert_axis(Axis(0)))?;
+        Ok(features.index_axis_move(Axis(0), 0))
+    }
+
     /// Scores an image \[3, H, W\] in \[0, 1\], at the size of the bundle's input.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ndarray::Array4;
+use ndarray::{Array2, Array4, Axis};
 use safetensors::SafeTensors;
 pub use selection::AtomSelection;
 use serde::{Deserialize, Serialize};
@@ -242,6 +242,24 @@ impl Dictionary {
     /// The atoms that queries are explained with.
     pub fn atoms(&self, config: &SparseCodingConfig) -> Atoms {
         AtomSelection::atoms(self.selection, self.support_features.view(), config)
+    }
+
+    /// The unfolded support features that the atoms are made of, as they are, \[A, m\].
+    pub fn unfolded(&self, config: &SparseCodingConfig) -> Array2<f32> {
+        AtomSelection::unfolded(self.selection, self.support_features.view(), config)
+    }
+
+    /// The dictionary of all other shots, not calibrated: what it makes of the shot that is left out shows how good
+    /// images score that adaptation has not seen.
+    ///
+    /// # Panics
+    /// If there is no such shot.
+    pub fn without(&self, shot: usize) -> Self {
+        assert!(shot < self.shots.len(), "shot {shot} of {}", self.shots.len());
+        let mut others = Self { calibration: None, ..self.clone() };
+        others.shots.remove(shot);
+        others.support_features.remove_index(Axis(0), shot);
+        others
     }
 
     /// The anomaly score above which an image is anomalous; none for a single shot.

@@ -19,7 +19,9 @@ pub use config::{
 };
 pub use geometry::FeatureGeometry;
 pub use manifest::{BUNDLE_FILES, MANIFEST_SCHEMA_VERSION, Manifest, Provenance, Tolerances};
-pub use report::{CategoryFigures, EvaluationReport, MapFigures, Protocol, ScoreRecord, Spread};
+pub use report::{
+    CategoryFigures, EvaluationReport, MapFigures, PaperFigures, Protocol, ScoreRecord, Spread,
+};
 pub use schedule::lambda_schedule;
 pub use valid::{ParseError, Raw, Valid, Validate};
 pub use violation::Violation;

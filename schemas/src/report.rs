@@ -45,7 +45,7 @@ pub struct EvaluationReport {
 }
 
 /// How the figures of a report were taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Protocol {
@@ -55,6 +55,8 @@ pub struct Protocol {
     pub runs: usize,
     /// Seed of the supports.
     pub seed: u64,
+    /// The share of good images that the calibrated threshold may mark a pixel of, between 0 and 1.
+    pub false_alarm_rate: f64,
 }
 
 /// The figures of one category.
@@ -66,19 +68,53 @@ pub struct CategoryFigures {
     pub category: String,
     /// Test images.
     pub images: usize,
-    /// By map: `energy` and `gradient`.
+    /// By map: `energy`, `gradient`, and `product`, which is the two multiplied pixel by pixel.
     pub maps: BTreeMap<String, MapFigures>,
+    /// By baseline, with the same supports and images: `knn` (distance to the nearest support feature), `difference`
+    /// (distance to the nearest support pixel) and `random` (energy map of a backbone of random weights).
+    pub baselines: BTreeMap<String, MapFigures>,
+    /// What the paper says of the category; none where it says nothing.
+    pub paper: Option<PaperFigures>,
 }
 
-/// The figures of one map; none where the category lacks what they need (both labels, pixel masks).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// Figures that were published, not computed here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PaperFigures {
+    /// Where they were published, and for how many shots.
+    pub source: String,
+    /// AUROC of the maps' pixels.
+    pub pixel_auroc: f64,
+}
+
+/// The figures of one map; none where the category lacks what they need (both labels, pixel masks, two shots).
+/// Figures of pixels are over all pixels of all test images, at the images' sizes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MapFigures {
-    /// AUROC of the images' anomaly scores.
+    /// AUROC of the images' scores.
     pub image_auroc: Option<Spread>,
+    /// Average precision of the images' scores.
+    pub image_ap: Option<Spread>,
+    /// The best F1 of the images that any threshold reaches.
+    pub image_f1_max: Option<Spread>,
     /// AUROC of the maps' pixels.
     pub pixel_auroc: Option<Spread>,
+    /// Average precision of the maps' pixels.
+    pub pixel_ap: Option<Spread>,
+    /// Area under the per-region overlap curve up to a false positive rate of 0.3, divided by it.
+    pub aupro_30: Option<Spread>,
+    /// The same up to 0.05.
+    pub aupro_05: Option<Spread>,
+    /// The best F1 of the pixels that any threshold reaches.
+    pub pixel_f1_max: Option<Spread>,
+    /// Intersection over union of the anomalous pixels at the threshold that the support alone calibrates; averaged
+    /// over categories it is few-shot segmentation's mIoU.
+    pub miou_calibrated: Option<Spread>,
+    /// The same at the threshold of the best F1, which the labels choose: an upper bound.
+    pub miou_f1_max: Option<Spread>,
 }
 
 /// Mean and standard deviation over the runs (divided by their number).

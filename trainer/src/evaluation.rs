@@ -1,28 +1,40 @@
 //! Figures of a bundle on categories: adapt to random supports, score the test images, compare with labels and masks.
-//! Every score comes from the runtime's detector, so that the published number is the number that ships.
+//! Every score comes from the runtime's detector, so that the published number is the number that ships; only the
+//! baselines are computed here.
 
+mod baselines;
 mod category;
+mod csv;
+mod figures;
+mod page;
+mod paper;
+mod pictures;
+mod random;
+mod rows;
+mod run;
+mod support;
 mod table;
 
+pub use csv::csv;
+pub use page::{PageError, page};
+pub use pictures::{Case, CategoryPictures};
 pub use table::table;
 
 use std::path::PathBuf;
 
-use ndarray::Array3;
-use rand::{SeedableRng, seq::index};
-use rand_chacha::ChaCha8Rng;
-use sha2::{Digest, Sha256};
 use sparsight_runtime::{
-    detector::{Adaptation, Detector, DetectorError, Scorer, SupportImage, anomaly_score},
-    dictionary::Shot,
-    images::{ImageError, decode_image, read_image_file, to_input},
-    maps::{energy_map_on_image, gradient_map_on_image},
-    replace::sha256_hex,
+    backbone::Options,
+    detector::{Detector, DetectorError},
+    images::ImageError,
 };
-use sparsight_schemas::{CategoryFigures, EvaluationReport, InputConfig, MapFigures, Protocol, Spread};
+use sparsight_schemas::{CategoryFigures, EvaluationReport, MapFigures, Protocol, Violation};
 
-use crate::{categories::Category, metrics::auroc};
+use crate::{categories::Category, export::ExportError};
 use category::TestSet;
+use figures::{RunFigures, over_runs};
+use random::RandomWeights;
+use run::{Detectors, Method, MethodRun, take_run};
+use support::GoodImages;
 
 /// A map to take figures of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +43,8 @@ pub enum Map {
     Energy,
     /// The gradient map, which takes about three times as long.
     Gradient,
+    /// The energy map times the gradient map, pixel by pixel, both at the image's size and smoothed as they ship.
+    Product,
 }
 
 impl Map {
@@ -39,8 +53,55 @@ impl Map {
         match self {
             Self::Energy => "energy",
             Self::Gradient => "gradient",
+            Self::Product => "product",
         }
     }
+}
+
+/// What the maps must beat, with the same supports and test images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Baseline {
+    /// The distance of every position to the nearest support feature.
+    Knn,
+    /// The distance of every pixel to the nearest support image's pixel at the same place.
+    Difference,
+    /// The energy map of a backbone of random weights: those that the bundle's training began with.
+    Random,
+}
+
+impl Baseline {
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Knn => "knn",
+            Self::Difference => "difference",
+            Self::Random => "random",
+        }
+    }
+}
+
+/// What to take figures of, and how.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Shots, runs, seed and the rate of the calibrated threshold.
+    pub protocol: Protocol,
+    /// The maps; the first is the one that pictures show.
+    pub maps: Vec<Map>,
+    /// The baselines.
+    pub baselines: Vec<Baseline>,
+    /// Whether to draw the worst and the best cases of each category.
+    pub pictures: bool,
+    /// How the backbone of random weights is run.
+    pub options: Options,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// The figures.
+    pub report: EvaluationReport,
+    /// The pictures of each category that has figures; empty if the plan asks for none.
+    pub pictures: Vec<CategoryPictures>,
 }
 
 /// Why a bundle can't be evaluated.
@@ -58,10 +119,22 @@ pub enum EvaluationError {
     Image(#[from] ImageError),
     #[error("{category}: {source}")]
     Detector { category: String, source: Box<DetectorError> },
+    #[error("baseline random: no folder for a bundle ({0}); free some space, or leave the baseline out")]
+    Folder(std::io::Error),
+    #[error("baseline random: the bundle's config is not valid ({0}); leave the baseline out")]
+    Config(Violation),
+    #[error("baseline random: the bundle's config is of a backbone with other features; leave it out")]
+    OtherFeatures,
+    #[error("baseline random: {0}; leave the baseline out")]
+    Export(Box<ExportError>),
+    #[error("baseline random: {0}")]
+    Random(Box<DetectorError>),
+    #[error("no map to take figures of; name one")]
+    NoMaps,
 }
 
-/// Takes the figures of a bundle on each category: for every run, adapts to `shots` random good training images and
-/// scores all test images. The supports of a category depend on the seed and its name, not on the other categories.
+/// Takes the figures of a bundle on each category: for every run, adapts to random good training images and scores
+/// all test images. The supports of a category depend on the seed and its name, not on the other categories.
 ///
 /// An image's score by a map is the mean of the map's highest values, as many as the bundle's `top_fraction` says;
 /// pixels are compared at the size of the image, after the smoothing that ships. `scored` is called after each image of
@@ -69,21 +142,35 @@ pub enum EvaluationError {
 ///
 /// # Errors
 /// A category with fewer different good training images than shots, an image or a mask that can't be used, a defective
-/// image without a mask in a category that has masks, or the detector's failure.
+/// image without a mask in a category that has masks, a plan without maps, or the detector's failure.
 pub fn evaluate(
     detector: &mut Detector,
     categories: &[Category],
-    protocol: Protocol,
-    maps: &[Map],
+    plan: &Plan,
     scored: impl Fn(),
-) -> Result<EvaluationReport, EvaluationError> {
-    let bundle = detector.bundle();
-    let (name, bundle_sha256) = (bundle.manifest.name.clone(), bundle.sha256.clone());
-    let mut figures = Vec::new();
-    for category in categories {
-        figures.push(evaluate_category(detector, category, protocol, maps, &scored)?);
+) -> Result<Evaluation, EvaluationError> {
+    if plan.maps.is_empty() {
+        return Err(EvaluationError::NoMaps);
     }
-    Ok(EvaluationReport { bundle: name, bundle_sha256, protocol, categories: figures })
+    let bundle = detector.bundle().clone();
+    let mut random = match plan.baselines.contains(&Baseline::Random) {
+        true => Some(RandomWeights::open(&bundle.manifest, &plan.options)?),
+        false => None,
+    };
+    let mut detectors = Detectors { detector, random: random.as_mut().map(RandomWeights::detector) };
+    let (mut figures, mut pictures) = (Vec::new(), Vec::new());
+    for category in categories {
+        let (of_category, drawn) = evaluate_category(&mut detectors, category, plan, &scored)?;
+        figures.push(of_category);
+        pictures.extend(drawn);
+    }
+    let report = EvaluationReport {
+        bundle: bundle.manifest.name.clone(),
+        bundle_sha256: bundle.sha256,
+        protocol: plan.protocol,
+        categories: figures,
+    };
+    Ok(Evaluation { report, pictures })
 }
 
 /// How many scores [`evaluate`] takes of these categories.
@@ -96,116 +183,48 @@ pub fn scores_to_take(categories: &[Category], protocol: Protocol) -> usize {
 }
 
 fn evaluate_category(
-    detector: &mut Detector,
+    detectors: &mut Detectors,
     category: &Category,
-    protocol: Protocol,
-    maps: &[Map],
+    plan: &Plan,
     scored: &impl Fn(),
-) -> Result<CategoryFigures, EvaluationError> {
+) -> Result<(CategoryFigures, Option<CategoryPictures>), EvaluationError> {
     let failed = |source: DetectorError| EvaluationError::Detector {
         category: category.name.clone(),
         source: Box::new(source),
     };
-    let mut runs: Vec<Vec<Figures>> = Vec::new();
-    if TestSet::has_figures(category) {
-        let input = detector.bundle().manifest.input;
-        let goods = different_goods(category, &input)?;
-        if goods.len() < protocol.shots {
-            let (category, images) = (category.name.clone(), goods.len());
-            return Err(EvaluationError::TooFewImages { category, images, shots: protocol.shots });
-        }
-        let test = TestSet::load(category, &input)?;
-        for run in 0..protocol.runs {
-            let mut rng = support_rng(protocol.seed, &category.name, run);
-            let drawn = index::sample(&mut rng, goods.len(), protocol.shots);
-            let support: Vec<SupportImage> = drawn.iter().map(|i| goods[i].clone()).collect();
-            let dictionary = detector.adapt(&support, &Adaptation::default()).map_err(failed)?;
-            let mut scorer = detector.with_dictionary(&dictionary).map_err(failed)?;
-            runs.push(take_run(&mut scorer, &test, maps, scored).map_err(failed)?);
-        }
-    }
-    let over_runs = |map: usize| MapFigures {
-        image_auroc: spread(runs.iter().map(|run| run[map].image_auroc)),
-        pixel_auroc: spread(runs.iter().map(|run| run[map].pixel_auroc)),
-    };
-    Ok(CategoryFigures {
+    let mut figures = CategoryFigures {
         category: category.name.clone(),
         images: category.test.len(),
-        maps: maps.iter().enumerate().map(|(i, map)| (map.name().to_string(), over_runs(i))).collect(),
-    })
-}
-
-/// The figures of one run by one map.
-#[derive(Clone, Copy, Debug)]
-struct Figures {
-    image_auroc: Option<f64>,
-    pixel_auroc: Option<f64>,
-}
-
-/// Scores all test images with one dictionary; figures in the order of `maps`.
-fn take_run(
-    scorer: &mut Scorer,
-    test: &TestSet,
-    maps: &[Map],
-    scored: &impl Fn(),
-) -> Result<Vec<Figures>, DetectorError> {
-    let manifest = scorer.detector().bundle().manifest.clone();
-    let mut image_scores = vec![Vec::new(); maps.len()];
-    let mut pixel_scores = vec![Vec::new(); maps.len()];
-    for image in &test.images {
-        for (i, map) in maps.iter().enumerate() {
-            let (score, on_image) = match map {
-                Map::Energy => {
-                    let score = scorer.score(image.input.view())?;
-                    let map = score.energy_map.view();
-                    (score.anomaly_score, energy_map_on_image(map, &manifest, image.height, image.width))
-                }
-                Map::Gradient => {
-                    let map = scorer.gradient_map(image.input.view())?;
-                    let score = anomaly_score(map.view(), manifest.scoring.top_fraction);
-                    (score, gradient_map_on_image(map.view(), &manifest, image.height, image.width))
-                }
-            };
-            image_scores[i].push(score);
-            if test.has_masks {
-                pixel_scores[i].extend(on_image);
-            }
-        }
-        scored();
-    }
-    let figures = |(images, pixels): (&Vec<f32>, &Vec<f32>)| Figures {
-        image_auroc: auroc(images, &test.image_labels),
-        pixel_auroc: auroc(pixels, &test.pixel_labels),
+        maps: plan.maps.iter().map(|map| (map.name().into(), MapFigures::default())).collect(),
+        baselines: plan.baselines.iter().map(|b| (b.name().into(), MapFigures::default())).collect(),
+        paper: paper::figures_of(&category.name),
     };
-    Ok(image_scores.iter().zip(&pixel_scores).map(figures).collect())
-}
-
-/// The good training images, each content once, because a dictionary takes an image only once.
-fn different_goods(category: &Category, input: &InputConfig) -> Result<Vec<SupportImage>, ImageError> {
-    let mut goods: Vec<SupportImage> = Vec::new();
-    for path in &category.train_good {
-        let bytes = read_image_file(path)?;
-        let sha256 = sha256_hex(&bytes);
-        if goods.iter().any(|good| good.shot.sha256 == sha256) {
-            continue;
-        }
-        let pixels: Array3<f32> = to_input(&decode_image(&bytes, path)?, input);
-        goods.push(SupportImage { shot: Shot { name: path.display().to_string(), sha256 }, input: pixels });
+    if !TestSet::has_figures(category) {
+        return Ok((figures, None));
     }
-    Ok(goods)
-}
-
-fn support_rng(seed: u64, category: &str, run: usize) -> ChaCha8Rng {
-    let mut rng = ChaCha8Rng::from_seed(Sha256::digest(format!("support/{seed}/{category}")).into());
-    rng.set_stream(run as u64);
-    rng
-}
-
-/// Mean and standard deviation; none without values, or where a run has none.
-fn spread(values: impl Iterator<Item = Option<f64>>) -> Option<Spread> {
-    let values: Vec<f64> = values.collect::<Option<_>>()?;
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let variance = values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / count;
-    (!values.is_empty()).then(|| Spread { mean, std: variance.sqrt() })
+    let manifest = detectors.detector.bundle().manifest.clone();
+    let goods = GoodImages::read(category, &manifest.input)?;
+    goods.check(plan.protocol.shots)?;
+    let test = TestSet::load(category, &manifest.input)?;
+    let (mut runs, mut pictures) = (Vec::new(), None);
+    for run in 0..plan.protocol.runs {
+        let support = goods.draw(plan.protocol, run);
+        let of_methods = take_run(detectors, &support, &test, plan, scored).map_err(failed)?;
+        if let (0, true, Some(shown)) = (run, plan.pictures, of_methods.first()) {
+            pictures = Some(pictures::draw(category, &test, shown, &manifest)?);
+        }
+        let figures = |run: &MethodRun| (run.method, RunFigures::of(run, &test, &manifest));
+        runs.extend(of_methods.iter().map(figures));
+    }
+    let over_runs_of = |method: Method| {
+        let of_method = runs.iter().filter(|(other, _)| *other == method).map(|(_, figures)| *figures);
+        over_runs(&of_method.collect::<Vec<_>>())
+    };
+    for map in &plan.maps {
+        figures.maps.insert(map.name().into(), over_runs_of(Method::Map(*map)));
+    }
+    for baseline in &plan.baselines {
+        figures.baselines.insert(baseline.name().into(), over_runs_of(Method::Baseline(*baseline)));
+    }
+    Ok((figures, pictures))
 }

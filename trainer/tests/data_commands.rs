@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use assert_cmd::{Command, assert::Assert};
-use sparsight_schemas::{EvaluationReport, Spread};
+use sparsight_schemas::{EvaluationReport, MapFigures, Spread};
 use tempfile::TempDir;
 
 const BUNDLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/bundles/tiny");
@@ -42,6 +42,19 @@ fn error_of(assert: Assert) -> String {
     message
 }
 
+fn all_figures(figures: &MapFigures) -> [Option<Spread>; 10] {
+    let MapFigures { image_auroc, image_ap, image_f1_max, pixel_auroc, pixel_ap, .. } = *figures;
+    let MapFigures { aupro_30, aupro_05, pixel_f1_max, miou_calibrated, miou_f1_max, .. } = *figures;
+    let images = [image_auroc, image_ap, image_f1_max];
+    let [pixels, thresholds] =
+        [[pixel_auroc, pixel_ap, aupro_30], [pixel_f1_max, miou_calibrated, miou_f1_max]];
+    let mut all = [aupro_05; 10];
+    for (figure, value) in all.iter_mut().zip(images.into_iter().chain(pixels).chain(thresholds)) {
+        *figure = value;
+    }
+    all
+}
+
 fn read(path: &Path) -> EvaluationReport {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
@@ -66,11 +79,8 @@ fn a_report_is_the_same_each_time_and_for_each_choice_of_categories() {
         .get_output()
         .stdout
         .clone();
-    evaluate(
-        &[&protocol[..], &["one.json", "--categories", "weave_000", "--maps", "energy"]].concat(),
-        folder.path(),
-    )
-    .success();
+    let one = ["one.json", "--categories", "weave_000", "--maps", "energy", "--no-baselines"];
+    evaluate(&[&protocol[..], &one].concat(), folder.path()).success();
     let (all, one) = (read(&folder.path().join("all.json")), read(&folder.path().join("one.json")));
 
     let names: Vec<&str> = all.categories.iter().map(|category| category.category.as_str()).collect();
@@ -79,24 +89,25 @@ fn a_report_is_the_same_each_time_and_for_each_choice_of_categories() {
         BTreeMap::from_iter([("energy", report.categories[i].maps["energy"])])
     };
     assert_eq!(energy(&all, 1), energy(&one, 0));
-    assert_eq!(one.categories[0].maps.len(), 1);
+    assert_eq!((one.categories[0].maps.len(), one.categories[0].baselines.len()), (1, 0));
     for category in &all.categories {
-        assert_eq!((category.images, category.maps.len()), (16, 2));
-        for figures in category.maps.values() {
-            for Spread { mean, std } in [figures.image_auroc.unwrap(), figures.pixel_auroc.unwrap()] {
+        assert_eq!((category.images, category.maps.len(), category.baselines.len()), (16, 3, 3));
+        for figures in category.maps.values().chain(category.baselines.values()) {
+            for Spread { mean, std } in all_figures(figures).map(Option::unwrap) {
                 assert!((0.0..=1.0).contains(&mean) && (0.0..=0.5).contains(&std));
             }
         }
+        // The tiny bundle is not trained: its weights are those that a training begins with.
+        assert_eq!(category.baselines["random"], category.maps["energy"]);
     }
     let row = text(&table);
     let cell = all.categories[0].maps["gradient"].pixel_auroc.unwrap();
     assert!(row.contains(&format!("{:.4} ±{:.4}", cell.mean, cell.std)), "{row}");
 }
 
-#[test]
-fn an_anomaly_that_is_plain_to_see_is_found() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data/flat");
+/// A category of grey images, `data/NAME`; a patch of noise spoils the defective ones.
+fn flat_category(folder: &Path, name: &str) {
+    let data = folder.join("data").join(name);
     let save = |path: &str, grey: u8, spoilt: bool| {
         let path = data.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -119,10 +130,82 @@ fn an_anomaly_that_is_plain_to_see_is_found() {
             image::GrayImage::from_fn(32, 32, |x, y| image::Luma([if inside(x, y) { 255 } else { 0 }]));
         mask.save(data.join(format!("ground_truth/patch/{i}_mask.png"))).unwrap();
     }
+}
+
+#[test]
+fn an_anomaly_that_is_plain_to_see_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    flat_category(folder.path(), "flat");
     evaluate(&["--shots", "4", "--runs", "1", "-o", "report.json"], folder.path()).success();
-    let figures = read(&folder.path().join("report.json")).categories[0].maps["energy"];
-    assert_eq!(figures.image_auroc, Some(Spread { mean: 1.0, std: 0.0 }));
-    assert!(figures.pixel_auroc.unwrap().mean > 0.8, "{figures:?}");
+    let category = &read(&folder.path().join("report.json")).categories[0];
+    let one = Some(Spread { mean: 1.0, std: 0.0 });
+    for figures in [category.maps["energy"], category.baselines["difference"], category.baselines["knn"]] {
+        assert_eq!((figures.image_auroc, figures.image_ap, figures.image_f1_max), (one, one, one));
+        assert!(figures.pixel_auroc.unwrap().mean > 0.8, "{figures:?}");
+        let [f1, iou] = [figures.pixel_f1_max.unwrap().mean, figures.miou_f1_max.unwrap().mean];
+        assert!((f1 - 2.0 * iou / (1.0 + iou)).abs() < 1e-12);
+        assert!(figures.miou_calibrated.unwrap().mean <= iou);
+    }
+    // Every pixel of the patch differs from the shots, and no other one but for the smoothing.
+    let difference = category.baselines["difference"];
+    assert!(difference.pixel_auroc.unwrap().mean > 0.99, "{difference:?}");
+}
+
+#[test]
+fn the_paper_stands_beside_the_categories_that_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    flat_category(folder.path(), "leather");
+    flat_category(folder.path(), "flat");
+    let quick = ["--shots", "2", "--runs", "1", "--maps", "energy", "--no-baselines", "-o", "report.json"];
+    let assert = evaluate(&quick, folder.path()).success();
+    let table = text(&assert.get_output().stdout);
+    let rows: Vec<&str> = table.lines().filter(|line| line.trim_start().starts_with("paper")).collect();
+    assert_eq!(rows[0].split_whitespace().collect::<Vec<_>>(), ["paper", "0.9800", "-", "-", "-"]);
+    assert_eq!(rows[1..], ["paper: Fast Adaptive Anomaly Detection, Table 1, 10 shots"]);
+    let report = read(&folder.path().join("report.json"));
+    let paper = |i: usize| report.categories[i].paper.as_ref().map(|paper| paper.pixel_auroc);
+    assert_eq!((paper(0), paper(1)), (None, Some(0.98)));
+}
+
+#[test]
+fn the_page_holds_the_worst_and_the_best_cases_and_asks_for_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    flat_category(folder.path(), "flat");
+    let files = ["--csv", "figures.csv", "--html", "page.html", "-o", "report.json"];
+    evaluate(&[&["--shots", "3", "--runs", "2"][..], &files].concat(), folder.path()).success();
+    let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
+    assert_eq!(page.matches("<img ").count(), 2 * 6);
+    assert_eq!(page.matches("src=\"data:image/jpeg;base64,").count(), 2 * 6);
+    for outside in ["http:", "https:", "<script", "<link", "url("] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    // The defects score highest, so the best cases are the highest of them and the lowest good ones.
+    let (worst, best) = page.split_once("<h3>Best</h3>").unwrap();
+    assert!(best.contains("1 of 8 from the highest") && best.contains("8 of 8 from the highest"));
+    assert!(worst.contains("5 of 8 from the highest") && worst.contains("4 of 8 from the highest"));
+
+    let report = read(&folder.path().join("report.json"));
+    let csv = fs::read_to_string(folder.path().join("figures.csv")).unwrap();
+    let rows: Vec<&str> = csv.lines().skip(1).collect();
+    assert_eq!(rows.len(), 6);
+    let energy: Vec<&str> = rows[0].split(',').collect();
+    let Spread { mean, std } = report.categories[0].maps["energy"].pixel_auroc.unwrap();
+    assert_eq!(energy[..4], ["flat", "8", "map", "energy"]);
+    for (cell, expected) in [(energy[10], mean), (energy[11], std)] {
+        assert!((cell.parse::<f64>().unwrap() - expected).abs() < 1e-12, "{cell}, not {expected}");
+    }
+}
+
+#[test]
+fn a_single_shot_calibrates_no_threshold_and_the_table_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    flat_category(folder.path(), "flat");
+    let one = ["--shots", "1", "--runs", "1", "--no-baselines", "-o", "report.json", "--html", "page.html"];
+    let assert = evaluate(&one, folder.path()).success();
+    let table = text(&assert.get_output().stdout);
+    assert!(table.contains("- flat: no calibrated mIoU, because a single shot can't be left out"), "{table}");
+    let energy = read(&folder.path().join("report.json")).categories[0].maps["energy"];
+    assert!(energy.miou_calibrated.is_none() && energy.miou_f1_max.is_some());
 }
 
 #[test]
@@ -157,14 +240,21 @@ fn what_can_not_be_evaluated_is_one_line_and_leaves_no_report() {
         error(&["--shots", "7"]).contains("gear_000: 6 different good training images, too few for 7 shots")
     );
     assert!(error(&["--categories", "nut"]).contains("no category is named \"nut\""));
-    assert!(error(&["-o", "missing/report.json"]).contains("missing"));
+    for output in ["-o", "--csv", "--html"] {
+        assert!(error(&[output, "missing/report"]).contains("missing"));
+    }
+    for wrong in [["--false-alarm-rate", "1"], ["--maps", "heat"], ["--baselines", "none"]] {
+        evaluate(&wrong, folder.path()).code(2);
+    }
     let missing = error_of(train(&["evaluate", "no-bundle", "--data", "data"], folder.path()));
     assert!(missing.contains("no-bundle"), "{missing}");
 
-    let mask = folder.path().join("data/gear_000/ground_truth/hole/000_mask.png");
-    fs::remove_file(&mask).unwrap();
+    let masks = folder.path().join("data/gear_000/ground_truth");
+    let defect = fs::read_dir(&masks).unwrap().next().unwrap().unwrap();
+    fs::remove_file(defect.path().join("000_mask.png")).unwrap();
     let message = error(&few);
-    assert!(message.contains("ground_truth/hole/000_mask.png: no mask"), "{message}");
+    let defect = defect.file_name().into_string().unwrap();
+    assert!(message.contains(&format!("ground_truth/{defect}/000_mask.png: no mask")), "{message}");
     fs::write(folder.path().join("data/gear_000/test/good/000.png"), "not an image").unwrap();
     assert!(error(&few).contains("test/good/000.png"));
     assert!(!folder.path().join("report.json").exists());

@@ -121,11 +121,11 @@ impl Stage<'_> {
         process::run(score.arg("--heatmaps").arg(&heatmaps).arg("--save-maps").arg(&maps))?;
 
         self.say("evaluating");
-        let report = results.join("report.json");
+        let (report, page) = (results.join("report.json"), results.join("report.html"));
         let protocol = ["--categories", category, "--shots", "10", "--runs", "1", "--seed", "0", "-o"];
-        process::run(
-            self.train("evaluate").arg(&bundle).arg("--data").arg(data).args(protocol).arg(&report),
-        )?;
+        let mut evaluate = self.train("evaluate");
+        evaluate.arg(&bundle).arg("--data").arg(data).args(protocol).arg(&report);
+        process::run(evaluate.arg("--html").arg(&page))?;
 
         self.say("done");
         for (what, path) in [
@@ -135,6 +135,7 @@ impl Stage<'_> {
             ("heat maps", &heatmaps),
             ("maps", &maps),
             ("report", &report),
+            ("page", &page),
         ] {
             println!("{what:<11} {}", path.display());
         }

@@ -1,6 +1,6 @@
 //! Which positions of a support become atoms, when not all of them may.
 
-use ndarray::{ArrayView4, Axis};
+use ndarray::{Array2, ArrayView4, Axis};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
@@ -25,13 +25,21 @@ impl AtomSelection {
         support_features: ArrayView4<f32>,
         config: &SparseCodingConfig,
     ) -> Atoms {
+        Atoms::from_unfolded(Self::unfolded(selection, support_features, config))
+    }
+
+    /// What [`AtomSelection::atoms`] scales to atoms: the unfolded support features as they are, \[A, m\].
+    pub fn unfolded(
+        selection: Option<Self>,
+        support_features: ArrayView4<f32>,
+        config: &SparseCodingConfig,
+    ) -> Array2<f32> {
         let unfolded = unfold(support_features, config.receptive_field);
         match selection {
             Some(selection) if selection.max_atoms < unfolded.nrows() => {
-                let kept = selection.of(unfolded.nrows());
-                Atoms::from_unfolded(unfolded.select(Axis(0), &kept))
+                unfolded.select(Axis(0), &selection.of(unfolded.nrows()))
             }
-            _ => Atoms::from_unfolded(unfolded),
+            _ => unfolded,
         }
     }
 

@@ -1,9 +1,9 @@
 //! The test images of a category with their labels, in memory. Nothing is scored here.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use image::RgbImage;
-use ndarray::Array3;
+use ndarray::{Array2, Array3};
 use sparsight_runtime::images::{ImageError, read_image, to_input};
 use sparsight_schemas::InputConfig;
 
@@ -14,22 +14,24 @@ use crate::categories::{Category, TestImage};
 pub struct TestSet {
     /// The images, in the category's order.
     pub images: Vec<LoadedImage>,
-    /// Whether each is defective.
-    pub image_labels: Vec<bool>,
-    /// Whether each pixel is, image after image, row by row; empty without masks.
-    pub pixel_labels: Vec<bool>,
     /// Whether every defective image has a mask.
     pub has_masks: bool,
 }
 
 /// An image to score.
 pub struct LoadedImage {
+    /// Its file.
+    pub path: PathBuf,
+    /// Kind of defect; none for a good image.
+    pub defect: Option<String>,
     /// \[3,H,W\] in \[0,1\], at the size of the bundle's input.
     pub input: Array3<f32>,
     /// Height of the original image.
     pub height: usize,
     /// Width of the original image.
     pub width: usize,
+    /// Whether each pixel is anomalous, at the size of the original image; none for a good one and without masks.
+    pub mask: Option<Array2<bool>>,
 }
 
 impl TestSet {
@@ -44,36 +46,40 @@ impl TestSet {
     /// Reads every test image and every mask.
     pub fn load(category: &Category, input: &InputConfig) -> Result<Self, EvaluationError> {
         let has_masks = category.test.iter().all(|image| image.defect.is_none() || image.mask.is_some());
-        let mut set =
-            Self { images: Vec::new(), image_labels: Vec::new(), pixel_labels: Vec::new(), has_masks };
+        let mut images = Vec::new();
         for test in &category.test {
             let image = read_image(&test.path)?;
             let (width, height) = (image.width() as usize, image.height() as usize);
-            match &test.mask {
-                Some(mask) if mask.is_file() => set.pixel_labels.extend(read_mask(mask, width, height)?),
+            let mask = match &test.mask {
+                Some(mask) if mask.is_file() => Some(read_mask(mask, width, height)?),
                 Some(mask) => {
                     return Err(EvaluationError::NoMask { mask: mask.clone(), image: test.path.clone() });
                 }
-                None if has_masks => set.pixel_labels.extend(std::iter::repeat_n(false, width * height)),
-                None => {}
-            }
-            set.images.push(LoadedImage { input: to_input(&image, input), height, width });
-            set.image_labels.push(test.defect.is_some());
+                None => None,
+            };
+            let (path, defect, input) = (test.path.clone(), test.defect.clone(), to_input(&image, input));
+            images.push(LoadedImage { path, defect, input, height, width, mask });
         }
-        Ok(set)
+        Ok(Self { images, has_masks })
     }
 }
 
-fn read_mask(path: &Path, width: usize, height: usize) -> Result<Vec<bool>, ImageError> {
+fn read_mask(path: &Path, width: usize, height: usize) -> Result<Array2<bool>, ImageError> {
     Ok(labels(&read_image(path)?, width, height))
 }
 
 /// Which pixels are not black, at another size by the nearest pixel.
-fn labels(mask: &RgbImage, width: usize, height: usize) -> Vec<bool> {
-    let nearest = |i: usize, count: usize, of: u32| ((2 * i + 1) * of as usize / (2 * count)) as u32;
-    let marked =
-        |x, y| mask.get_pixel(nearest(x, width, mask.width()), nearest(y, height, mask.height())).0 != [0; 3];
-    (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| marked(x, y)).collect()
+fn labels(mask: &RgbImage, width: usize, height: usize) -> Array2<bool> {
+    let (columns, rows) = (mask.width() as usize, mask.height() as usize);
+    Array2::from_shape_fn((height, width), |(y, x)| {
+        let (x, y) = (nearest(x, width, columns), nearest(y, height, rows));
+        mask.get_pixel(x as u32, y as u32).0 != [0; 3]
+    })
+}
+
+/// Which of `of` pixels along an axis lies under pixel `i` of `count`.
+pub fn nearest(i: usize, count: usize, of: usize) -> usize {
+    (2 * i + 1) * of / (2 * count)
 }
 
 #[cfg(test)]
@@ -92,9 +98,10 @@ mod tests {
         let small = mask(&["#.", ".#"]);
         let large = mask(&["##..", "##..", "..##", "..##"]);
         let expected = |mask: &RgbImage| mask.pixels().map(|pixel| pixel.0 != [0; 3]).collect::<Vec<_>>();
-        assert_eq!(labels(&small, 4, 4), expected(&large));
-        assert_eq!(labels(&large, 2, 2), expected(&small));
-        assert_eq!(labels(&large, 4, 4), expected(&large));
-        assert_eq!(labels(&small, 1, 2), [false, true]);
+        let found = |mask, width, height| labels(mask, width, height).into_iter().collect::<Vec<_>>();
+        assert_eq!(found(&small, 4, 4), expected(&large));
+        assert_eq!(found(&large, 2, 2), expected(&small));
+        assert_eq!(found(&large, 4, 4), expected(&large));
+        assert_eq!(labels(&small, 1, 2), ndarray::array![[false], [true]]);
     }
 }

@@ -1,115 +1,94 @@
 //! An evaluation report as plain text.
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::fmt::Write;
 
-use sparsight_schemas::{CategoryFigures, EvaluationReport, MapFigures, Spread};
+use sparsight_schemas::EvaluationReport;
+
+use super::rows::{BLOCKS, Block, Cell, Row, mean_rows, missing, paper_source, protocol, rows};
 
 const NONE: &str = "-";
 
-/// A row for each category and one for the means over those that have the figure; a column for each map and figure, as
-/// mean and standard deviation over the runs. What is missing is explained below.
+/// A block of columns for each kind of figure. In each, a row for every category with each map, baseline and what the
+/// paper says, and one for the means over the categories that have the figure; cells hold mean and standard deviation
+/// over the runs. What is missing is explained below.
 pub fn table(report: &EvaluationReport) -> String {
-    let maps: BTreeSet<&str> =
-        report.categories.iter().flat_map(|category| category.maps.keys().map(String::as_str)).collect();
-    let columns: Vec<(&str, &str, Figure)> = FIGURES
+    let mut text = protocol(report) + "\n";
+    let mut groups: Vec<(&str, String, Vec<Row>)> = report
+        .categories
         .iter()
-        .flat_map(|(name, figure)| maps.iter().map(move |map| (*map, *name, *figure)))
+        .map(|category| (category.category.as_str(), category.images.to_string(), rows(category)))
         .collect();
-
-    let mut rows = vec![vec![String::new(), String::new()], vec!["category".into(), "images".into()]];
-    for (map, name, _) in &columns {
-        rows[0].push((*name).into());
-        rows[1].push((*map).into());
+    let means = mean_rows(report);
+    if !means.is_empty() {
+        groups.push(("mean", String::new(), means));
     }
-    for category in &report.categories {
-        let figures = columns.iter().map(|(map, _, figure)| cell(category.maps.get(*map).and_then(figure)));
-        rows.push(
-            [category.category.clone(), category.images.to_string()].into_iter().chain(figures).collect(),
-        );
+    for block in &BLOCKS {
+        let has_any = |row: &Row| block.columns.iter().any(|column| row.cell(column).is_some());
+        if groups.iter().any(|(_, _, rows)| rows.iter().any(has_any)) {
+            text += &format!("\n{}\n", block.title);
+            write_aligned(&mut text, &lines(block, &groups));
+        }
     }
-    if report.categories.len() > 1 {
-        let mean = |(map, _, figure): &(&str, &str, Figure)| {
-            let of_map = |category: &CategoryFigures| category.maps.get(*map).and_then(figure);
-            let means: Vec<f64> =
-                report.categories.iter().filter_map(of_map).map(|spread| spread.mean).collect();
-            if means.is_empty() {
-                NONE.into()
-            } else {
-                format!("{:.4}", means.iter().sum::<f64>() / means.len() as f64)
-            }
-        };
-        rows.push(["mean".into(), String::new()].into_iter().chain(columns.iter().map(mean)).collect());
-    }
-
-    let protocol = report.protocol;
-    let mut text = format!(
-        "bundle {} ({}), {}, {}, seed {}\n\n",
-        report.bundle,
-        report.bundle_sha256.get(..12).unwrap_or(&report.bundle_sha256),
-        counted(protocol.shots, "shot"),
-        counted(protocol.runs, "run"),
-        protocol.seed
+    let notes = paper_source(report).map(|source| format!("paper: {source}")).into_iter().chain(
+        missing(report).into_iter().map(|(names, reason)| format!("{NONE} {}: {reason}", names.join(", "))),
     );
-    write_aligned(&mut text, &rows);
-    for (names, reason) in missing(report) {
+    for note in notes {
         // Writing to a string can't fail.
-        let _ = writeln!(text, "\n{NONE} {}: {reason}", names.join(", "));
+        let _ = writeln!(text, "\n{note}");
     }
     text
 }
 
-type Figure = fn(&MapFigures) -> Option<Spread>;
-
-const FIGURES: [(&str, Figure); 2] =
-    [("image AUROC", |figures| figures.image_auroc), ("pixel AUROC", |figures| figures.pixel_auroc)];
-
-fn cell(spread: Option<Spread>) -> String {
-    spread.map_or(NONE.into(), |spread| format!("{:.4} ±{:.4}", spread.mean, spread.std))
+/// The cells of a block, below its header. Rows without any figure of the block are left out where the category has
+/// others.
+fn lines(block: &Block, groups: &[(&str, String, Vec<Row>)]) -> Vec<Vec<String>> {
+    let header = ["category", "images", "map"].into_iter();
+    let mut lines: Vec<Vec<String>> =
+        vec![header.chain(block.columns.iter().map(|column| column.title)).map(String::from).collect()];
+    for (category, images, rows) in groups {
+        let cells = |row: &Row| -> Vec<Option<Cell>> {
+            block.columns.iter().map(|column| row.cell(column)).collect()
+        };
+        let all: Vec<(&str, Vec<Option<Cell>>)> = rows.iter().map(|row| (row.name, cells(row))).collect();
+        let any = all.iter().any(|(_, cells)| cells.iter().any(Option::is_some));
+        let shown = all.iter().filter(|(_, cells)| !any || cells.iter().any(Option::is_some));
+        for (i, (name, cells)) in shown.take(if any { usize::MAX } else { 1 }).enumerate() {
+            let name = if any { name } else { NONE };
+            let first = if i == 0 { [*category, images, name] } else { ["", "", name] };
+            lines.push(first.into_iter().map(String::from).chain(cells.iter().map(cell)).collect());
+        }
+    }
+    lines
 }
 
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+fn cell(cell: &Option<Cell>) -> String {
+    match cell {
+        Some(Cell { mean, std: Some(std) }) => format!("{mean:.4} ±{std:.4}"),
+        // As wide as the others, so that the digits stand below each other.
+        Some(Cell { mean, std: None }) => format!("{mean:.4}        "),
+        None => NONE.into(),
+    }
 }
 
-/// The first column to the left, the others to the right.
+/// The names to the left, the figures to the right.
 fn write_aligned(text: &mut String, rows: &[Vec<String>]) {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     for row in rows {
         let mut line = format!("{:<1$}", row[0], width(0));
         for (column, cell) in row.iter().enumerate().skip(1) {
-            line += &format!("  {cell:>0$}", width(column));
+            line += &match column {
+                2 => format!("  {cell:<0$}", width(column)),
+                _ => format!("  {cell:>0$}", width(column)),
+            };
         }
         *text += line.trim_end();
         text.push('\n');
     }
 }
 
-/// Names of the categories without some figure, and why.
-fn missing(report: &EvaluationReport) -> Vec<(Vec<&str>, &'static str)> {
-    let lacks =
-        |category: &CategoryFigures, figure: Figure| category.maps.values().all(|map| figure(map).is_none());
-    let [(_, image), (_, pixel)] = FIGURES;
-    let reasons: [(&'static str, [bool; 2]); 3] = [
-        ("no figures, because test needs good and defective images", [true, true]),
-        ("no image figures, because test has no good images", [true, false]),
-        ("no pixel figures, because there is no ground_truth", [false, true]),
-    ];
-    let of = |pattern: [bool; 2]| {
-        let fits = |category: &&CategoryFigures| [lacks(category, image), lacks(category, pixel)] == pattern;
-        report.categories.iter().filter(fits).map(|category| category.category.as_str()).collect::<Vec<_>>()
-    };
-    reasons
-        .into_iter()
-        .map(|(reason, pattern)| (of(pattern), reason))
-        .filter(|(names, _)| !names.is_empty())
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use sparsight_schemas::Protocol;
+    use sparsight_schemas::{CategoryFigures, MapFigures, PaperFigures, Protocol, Spread};
 
     use super::*;
 
@@ -118,9 +97,17 @@ mod tests {
         let map = |shift: f64| MapFigures {
             image_auroc: spread(image.map(|value| value - shift)),
             pixel_auroc: spread(pixel.map(|value| value - shift)),
+            miou_calibrated: spread(pixel.map(|value| value / 2.0)),
+            ..MapFigures::default()
         };
-        let maps = BTreeMap::from([("energy".to_string(), map(0.0)), ("gradient".to_string(), map(0.25))]);
-        CategoryFigures { category: category.into(), images: 20, maps }
+        CategoryFigures {
+            category: category.into(),
+            images: 20,
+            maps: [("energy".to_string(), map(0.0)), ("gradient".to_string(), map(0.25))].into(),
+            baselines: [("knn".to_string(), map(0.125))].into(),
+            paper: (category == "leather")
+                .then(|| PaperFigures { source: "a journal".into(), pixel_auroc: 0.98 }),
+        }
     }
 
     #[test]
@@ -128,7 +115,7 @@ mod tests {
         let report = EvaluationReport {
             bundle: "demo".into(),
             bundle_sha256: "0123456789abcdef".repeat(4),
-            protocol: Protocol { shots: 10, runs: 1, seed: 3 },
+            protocol: Protocol { shots: 10, runs: 1, seed: 3, false_alarm_rate: 0.1 },
             categories: vec![
                 figures("casting", Some(0.9), None),
                 figures("fabric", None, None),
@@ -140,16 +127,47 @@ mod tests {
             "\
 bundle demo (0123456789ab), 10 shots, 1 run, seed 3
 
-                     image AUROC     image AUROC     pixel AUROC     pixel AUROC
-category  images          energy        gradient          energy        gradient
-casting       20  0.9000 ±0.0100  0.6500 ±0.0100               -               -
-fabric        20               -               -               -               -
-leather       20  0.8000 ±0.0100  0.5500 ±0.0100  0.7500 ±0.0100  0.5000 ±0.0100
-mean                      0.8500          0.6000          0.7500          0.5000
+images
+category  images  map                AUROC  AP  F1-max
+casting       20  energy    0.9000 ±0.0100   -       -
+                  gradient  0.6500 ±0.0100   -       -
+                  knn       0.7750 ±0.0100   -       -
+fabric        20  -                      -   -       -
+leather       20  energy    0.8000 ±0.0100   -       -
+                  gradient  0.5500 ±0.0100   -       -
+                  knn       0.6750 ±0.0100   -       -
+mean              energy    0.8500           -       -
+                  gradient  0.6000           -       -
+                  knn       0.7250           -       -
 
-- fabric: no figures, because test needs good and defective images
+pixels
+category  images  map                AUROC  AP  AUPRO 0.3  AUPRO 0.05
+casting       20  -                      -   -          -           -
+fabric        20  -                      -   -          -           -
+leather       20  energy    0.7500 ±0.0100   -          -           -
+                  gradient  0.5000 ±0.0100   -          -           -
+                  knn       0.6250 ±0.0100   -          -           -
+                  paper     0.9800           -          -           -
+mean              energy    0.7500           -          -           -
+                  gradient  0.5000           -          -           -
+                  knn       0.6250           -          -           -
+
+pixels at a threshold
+category  images  map       F1-max  mIoU calibrated  mIoU at F1-max
+casting       20  -              -                -               -
+fabric        20  -              -                -               -
+leather       20  energy         -   0.3750 ±0.0100               -
+                  gradient       -   0.3750 ±0.0100               -
+                  knn            -   0.3750 ±0.0100               -
+mean              energy         -   0.3750                       -
+                  gradient       -   0.3750                       -
+                  knn            -   0.3750                       -
+
+paper: a journal
 
 - casting: no pixel figures, because there is no ground_truth
+
+- fabric: no figures, because test needs good and defective images
 "
         );
     }

@@ -15,7 +15,7 @@ use crate::{
     categories::Category,
     energy::EnergyModel,
     episodes::{Episode, EpisodeError, EpisodeSampler},
-    metrics::auroc,
+    metrics::Ranking,
     objective::EpisodeTensors,
     weights::Weights,
 };
@@ -108,7 +108,7 @@ fn positions(good: &Array3<f32>, spoilt: &Array3<f32>, labels: &Array3<f32>) -> 
     let known = spoilt.iter().zip(labels).filter(|(_, label)| **label >= 0.0);
     let (scores, anomalous): (Vec<f32>, Vec<bool>) =
         of_good.chain(known.map(|(energy, label)| (*energy, *label == 1.0))).unzip();
-    auroc(&scores, &anomalous)
+    Ranking::of_images(&scores, &anomalous).auroc()
 }
 
 fn images(good: &Array3<f32>, spoilt: &Array3<f32>, config: &Config) -> Option<f64> {
@@ -116,5 +116,5 @@ fn images(good: &Array3<f32>, spoilt: &Array3<f32>, config: &Config) -> Option<f
     let scores: Vec<f32> =
         maps.outer_iter().map(|map| anomaly_score(map, config.scoring.top_fraction)).collect();
     let anomalous: Vec<bool> = (0..scores.len()).map(|i| i >= good.dim().0).collect();
-    auroc(&scores, &anomalous)
+    Ranking::of_images(&scores, &anomalous).auroc()
 }
