@@ -49,6 +49,7 @@ pub fn draw(path: &Path, steps: &[StepMetrics], validations: &[Validation]) -> R
 }
 
 type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
+type Figure = fn(&Validation) -> f64;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 fn picture(svg: &mut String, steps: &[StepMetrics], validations: &[Validation]) -> Drawn {
@@ -101,7 +102,7 @@ fn aurocs(area: &Area, validations: &[Validation], last: usize) -> Drawn {
         .y_label_area_size(56)
         .build_cartesian_2d(0.0..last as f64, (lowest - 0.02)..1.0)?;
     chart.configure_mesh().light_line_style(WHITE).x_desc("step").draw()?;
-    let curves: [(&str, RGBColor, fn(&Validation) -> f64); 2] =
+    let curves: [(&str, RGBColor, Figure); 2] =
         [("positions", BLUE, |v| v.position_auroc), ("images", ORANGE, |v| v.image_auroc)];
     for (name, colour, figure) in curves {
         let points = || validations.iter().map(|v| (v.step as f64, figure(v)));
