@@ -51,12 +51,15 @@ impl FromStr for Provider {
     }
 }
 
+/// Threads of a computation, at most: each takes memory of its own, and no CPU has use for more.
+pub const MOST_THREADS: usize = 256;
+
 /// How the backbone is run.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// What computes it.
     pub provider: Provider,
-    /// Threads of a computation on the CPU; 0 for one for each core.
+    /// Threads of a computation on the CPU; 0 for one for each core, [`MOST_THREADS`] at most.
     pub threads: usize,
     /// The ONNX Runtime library; none to look for it.
     pub library: Option<PathBuf>,
@@ -152,7 +155,7 @@ impl Backbone {
                 "features",
                 &environment,
                 provider,
-                options.threads,
+                options.threads.min(MOST_THREADS),
             )
         };
         let (forward, provider, note) = match options.provider {
@@ -163,7 +166,7 @@ impl Backbone {
             },
             provider => (graph(provider)?, provider, None),
         };
-        let (bundle, threads) = (bundle.clone(), options.threads);
+        let (bundle, threads) = (bundle.clone(), options.threads.min(MOST_THREADS));
         Ok(Self { bundle, library, environment, threads, provider, note, forward, vjp: None })
     }
 

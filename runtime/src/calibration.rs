@@ -1,13 +1,12 @@
 //! The threshold of a dictionary, from its own shots alone. No anomaly is needed, and none is looked at.
 
-use ndarray::{Array4, ArrayView4, Axis, s};
+use ndarray::{ArrayView4, Axis, s};
 use serde::{Deserialize, Serialize};
 use sparsight_schemas::{ScoringConfig, SparseCodingConfig};
 
 use crate::{
     detector::anomaly_score,
-    dictionary::AtomSelection,
-    sparse_coding::{codes, energy_map, unfold},
+    sparse_coding::{Atoms, codes, energy_map, unfold},
 };
 
 /// The share of good images that may be called anomalous, if the caller does not say.
@@ -45,14 +44,14 @@ pub enum CalibrationError {
 }
 
 impl Calibration {
-    /// Scores each shot of `support_features` \[k, d, h, w\] by the dictionary of the others. None if there are fewer
-    /// than two shots.
+    /// Scores each shot of `support_features` \[k, d, h, w\] by the atoms of the others, which `atoms_without` that shot
+    /// gives. None if there are fewer than two shots.
     ///
     /// # Errors
     /// A false alarm rate outside of (0, 1).
     pub fn leave_one_shot_out(
         support_features: ArrayView4<f32>,
-        selection: Option<AtomSelection>,
+        atoms_without: impl Fn(usize) -> Atoms,
         sparse_coding: &SparseCodingConfig,
         scoring: &ScoringConfig,
         false_alarm_rate: f64,
@@ -64,8 +63,7 @@ impl Calibration {
             return Ok(None);
         }
         let scores = (0..shots).map(|shot| {
-            let atoms =
-                AtomSelection::atoms(selection, without(support_features, shot).view(), sparse_coding);
+            let atoms = atoms_without(shot);
             let left_out = support_features.slice(s![shot..=shot, .., .., ..]);
             let unfolded = unfold(left_out, sparse_coding.receptive_field);
             let codes = codes(unfolded.view(), &atoms, sparse_coding);
@@ -114,14 +112,12 @@ impl Calibration {
     }
 }
 
-fn without(support_features: ArrayView4<f32>, shot: usize) -> Array4<f32> {
-    let others: Vec<usize> = (0..support_features.dim().0).filter(|other| *other != shot).collect();
-    support_features.select(Axis(0), &others)
-}
-
 #[cfg(test)]
 mod tests {
+    use ndarray::Array4;
+
     use super::*;
+    use crate::sparse_coding::dictionary;
 
     fn calibration(scores: &[f32], false_alarm_rate: f64) -> Calibration {
         Calibration { method: Method::LeaveOneShotOut, scores: scores.to_vec(), false_alarm_rate }
@@ -153,7 +149,14 @@ mod tests {
     fn one_shot_has_no_threshold() {
         let features = Array4::zeros((1, 2, 2, 2));
         let (coding, scoring) = (SparseCodingConfig::default(), ScoringConfig::default());
-        let none = Calibration::leave_one_shot_out(features.view(), None, &coding, &scoring, 0.1).unwrap();
+        let none = Calibration::leave_one_shot_out(
+            features.view(),
+            |_| unreachable!("a single shot has no others"),
+            &coding,
+            &scoring,
+            0.1,
+        )
+        .unwrap();
         assert_eq!(none, None);
     }
 
@@ -164,8 +167,12 @@ mod tests {
             if shot == 2 { (1.0 + 7.0 * c as f32).cos() } else { same }
         });
         let coding = SparseCodingConfig { receptive_field: 1, ..SparseCodingConfig::default() };
+        let others = |shot: usize| {
+            let others: Vec<usize> = (0..3).filter(|other| *other != shot).collect();
+            dictionary(features.select(Axis(0), &others).view(), 1)
+        };
         let calibration =
-            Calibration::leave_one_shot_out(features.view(), None, &coding, &ScoringConfig::default(), 0.1)
+            Calibration::leave_one_shot_out(features.view(), others, &coding, &ScoringConfig::default(), 0.1)
                 .unwrap()
                 .unwrap();
         assert!(calibration.scores[0] < calibration.scores[2], "{calibration:?}");

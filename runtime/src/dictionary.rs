@@ -19,7 +19,7 @@ use crate::{
     bundle::Bundle,
     calibration::{Calibration, CalibrationError},
     replace::{ReplaceError, replace_file},
-    sparse_coding::Atoms,
+    sparse_coding::{Atoms, unfold},
     tensors::{self, TensorError},
 };
 
@@ -229,10 +229,11 @@ impl Dictionary {
         self.calibration = None;
         self.check()?;
         self.check_bundle(bundle)?;
+        let config = &bundle.manifest.sparse_coding;
         self.calibration = Calibration::leave_one_shot_out(
             self.support_features.view(),
-            self.selection,
-            &bundle.manifest.sparse_coding,
+            |shot| self.without(shot).atoms(config),
+            config,
             &bundle.manifest.scoring,
             false_alarm_rate,
         )?;
@@ -241,12 +242,20 @@ impl Dictionary {
 
     /// The atoms that queries are explained with.
     pub fn atoms(&self, config: &SparseCodingConfig) -> Atoms {
-        AtomSelection::atoms(self.selection, self.support_features.view(), config)
+        Atoms::from_unfolded(self.unfolded(config))
     }
 
     /// The unfolded support features that the atoms are made of, as they are, \[A, m\].
     pub fn unfolded(&self, config: &SparseCodingConfig) -> Array2<f32> {
-        AtomSelection::unfolded(self.selection, self.support_features.view(), config)
+        let unfolded = unfold(self.support_features.view(), config.receptive_field);
+        let (_, _, h, w) = self.support_features.dim();
+        match self.selection {
+            Some(selection) if selection.max_atoms < unfolded.nrows() => {
+                let shots = self.shots.iter().map(|shot| shot.sha256.as_str());
+                unfolded.select(Axis(0), &selection.of(shots, h * w))
+            }
+            _ => unfolded,
+        }
     }
 
     /// The dictionary of all other shots, not calibrated: what it makes of the shot that is left out shows how good

@@ -165,6 +165,13 @@ impl Default for ScoringConfig {
     }
 }
 
+/// Channels of a layer, at most: a convolution of this many weighs 600 MB.
+const MOST_CHANNELS: usize = 4096;
+
+fn is_width(channels: usize) -> bool {
+    (1..=MOST_CHANNELS).contains(&channels) && channels.is_multiple_of(NORM_GROUPS)
+}
+
 impl BackboneConfig {
     /// Name and shape of every parameter (convolutions OIHW, norms \[C\]), in the order of the forward pass.
     pub fn parameters(&self) -> Vec<(String, Vec<usize>)> {
@@ -198,13 +205,13 @@ impl BackboneConfig {
                 strides: self.strides.len(),
             });
         }
-        if let Some(&width) = self.widths.iter().find(|w| **w == 0 || !w.is_multiple_of(NORM_GROUPS)) {
+        if let Some(&width) = self.widths.iter().find(|w| !is_width(**w)) {
             return Err(Violation::WidthNotInGroups(width));
         }
         if let Some(&stride) = self.strides.iter().find(|s| !(1..=2).contains(*s)) {
             return Err(Violation::Stride(stride));
         }
-        if self.feature_channels == 0 || !self.feature_channels.is_multiple_of(NORM_GROUPS) {
+        if !is_width(self.feature_channels) {
             return Err(Violation::FeatureChannelsNotInGroups(self.feature_channels));
         }
         Ok(())

@@ -10,11 +10,15 @@ pub enum Violation {
     StageCount(usize),
     #[error("{strides} strides for {widths} widths; must be one for each stage")]
     StridesPerStage { widths: usize, strides: usize },
-    #[error("width {0}; must be a positive multiple of 8, the groups of the group normalisation")]
+    #[error(
+        "width {0}; must be a positive multiple of 8, the groups of the group normalisation, and at most 4096"
+    )]
     WidthNotInGroups(usize),
     #[error("stride {0}; must be 1 or 2")]
     Stride(usize),
-    #[error("{0} channels; must be a positive multiple of 8, the groups of the group normalisation")]
+    #[error(
+        "{0} channels; must be a positive multiple of 8, the groups of the group normalisation, and at most 4096"
+    )]
     FeatureChannelsNotInGroups(usize),
     #[error("{0}; must be odd and at most 15")]
     ReceptiveField(usize),

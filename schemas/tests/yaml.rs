@@ -35,12 +35,16 @@ const BROKEN_CONFIGS: &[(&str, &str)] = &[
     ("backbone: {widths: [8]}", "backbone.strides: 4 strides for 1 widths; must be one for each stage"),
     (
         "backbone: {widths: [8, 12, 16, 16]}",
-        "backbone.widths: width 12; must be a positive multiple of 8, the groups of the group normalisation (line 1)",
+        "backbone.widths: width 12; must be a positive multiple of 8, the groups of the group normalisation, and at most 4096 (line 1)",
+    ),
+    (
+        "backbone: {widths: [8, 4104, 16, 16]}",
+        "backbone.widths: width 4104; must be a positive multiple of 8, the groups of the group normalisation, and at most 4096 (line 1)",
     ),
     ("backbone: {strides: [1, 2, 3, 2]}", "backbone.strides: stride 3; must be 1 or 2 (line 1)"),
     (
         "backbone:\n  feature_channels: 20",
-        "backbone.feature_channels: 20 channels; must be a positive multiple of 8, the groups of the group normalisation (line 2)",
+        "backbone.feature_channels: 20 channels; must be a positive multiple of 8, the groups of the group normalisation, and at most 4096 (line 2)",
     ),
     (
         "sparse_coding: {receptive_field: 2}",

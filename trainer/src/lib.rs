@@ -21,6 +21,8 @@ pub mod negatives;
 pub mod objective;
 pub mod onnx;
 pub mod operations;
+pub mod plan;
+pub mod preview;
 pub mod sparse_coding;
 pub mod synth;
 pub mod training;

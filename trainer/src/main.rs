@@ -22,6 +22,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Synth(commands::synth::SynthArgs),
+    Plan(commands::plan::PlanArgs),
+    Preview(commands::preview::PreviewArgs),
     Train(commands::train::TrainArgs),
     Export(commands::export::ExportArgs),
     Evaluate(commands::evaluate::EvaluateArgs),
@@ -30,6 +32,8 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Synth(args) => commands::synth::run(args),
+        Command::Plan(args) => commands::plan::run(args),
+        Command::Preview(args) => commands::preview::run(args),
         Command::Train(args) => commands::train::run(args),
         Command::Export(args) => commands::export::run(args),
         Command::Evaluate(args) => commands::evaluate::run(args),
@@ -37,8 +41,15 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", in_one_line(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// What went wrong and why; a cause that the messages before it quote is not said twice.
+fn in_one_line(error: &anyhow::Error) -> String {
+    error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |said, cause| {
+        if said.contains(&cause) { said } else { format!("{said}: {cause}") }
+    })
 }

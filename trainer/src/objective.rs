@@ -54,11 +54,11 @@ impl<B: Backend> EpisodeTensors<B> {
         sparse_coding: &SparseCodingConfig,
         device: &B::Device,
     ) -> Self {
-        let positions = episode.support.dim().0 * geometry.positions();
+        let shots: Vec<String> = (0..episode.support.dim().0).map(|shot| shot.to_string()).collect();
         Self {
             support: to_tensor(&episode.support, device),
             atoms: AtomSelection::new(sparse_coding, episode.atoms_seed)
-                .map(|selection| selection.of(positions)),
+                .map(|selection| selection.of(shots.iter().map(String::as_str), geometry.positions())),
             positives: to_tensor(&episode.positives, device),
             negatives: to_tensor(&episode.negatives, device),
             labels: to_tensor(&position_labels(episode.masks.view(), geometry), device),

@@ -3,7 +3,7 @@
 //! Architecture invariant: everything here is a plain tensor expression, the gradient in the features too, so that
 //! automatic differentiation of it gives second-order gradients.
 
-use burn::tensor::{Tensor, TensorData, backend::Backend};
+use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use ndarray::Array1;
 use sparsight_runtime::sparse_coding::largest_eigenvalue;
 use sparsight_schemas::{Shrinkage, SparseCodingConfig, lambda_schedule};
@@ -79,7 +79,8 @@ fn squared_spectral_norm<B: Backend>(gram: Tensor<B, 2>) -> f64 {
         let image: Tensor<B, 2> = gram.clone().matmul(Tensor::from_data(data, &device));
         image.into_data().iter::<f64>().collect()
     };
-    largest_eigenvalue(atoms, product).max(1e-16)
+    let precision = if gram.dtype() == DType::F64 { 1e-12 } else { 1e-6 };
+    largest_eigenvalue(atoms, precision, product).max(1e-16)
 }
 
 /// Shrinkage of u: Eq. (9), Eq. (7), or none.

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use assert_cmd::{Command, assert::Assert};
-use sparsight_schemas::{EvaluationReport, MapFigures, Spread};
+use sparsight_schemas::{Config, EvaluationReport, MapFigures, Spread, Valid};
 use tempfile::TempDir;
 
 const BUNDLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/bundles/tiny");
@@ -258,4 +258,38 @@ fn what_can_not_be_evaluated_is_one_line_and_leaves_no_report() {
     fs::write(folder.path().join("data/gear_000/test/good/000.png"), "not an image").unwrap();
     assert!(error(&few).contains("test/good/000.png"));
     assert!(!folder.path().join("report.json").exists());
+}
+
+#[test]
+fn a_plan_has_a_valid_config_for_each_family_that_is_left_out() {
+    let folder = with_data();
+    fs::write(folder.path().join("mine.yaml"), "name: mine\ndata: {roots: [data]}\n").unwrap();
+    let plan = ["plan", "mine.yaml", "--leave-out", "family", "-o", "folds"];
+    train(&plan, folder.path()).success().stdout("folds/gear.yaml\nfolds/weave.yaml\n");
+    let yaml = fs::read_to_string(folder.path().join("folds/gear.yaml")).unwrap();
+    let config = Valid::<Config>::parse(&yaml).unwrap();
+    assert_eq!(
+        (config.name.as_str(), &config.data.exclude[..]),
+        ("mine-without-gear", &["gear_000".into()][..])
+    );
+    assert!(error_of(train(&plan, folder.path())).contains("folds: not empty"));
+}
+
+#[test]
+fn a_preview_draws_episodes_negatives_and_the_samplers_steps() {
+    let folder = with_data();
+    let config = "input: {height: 32, width: 32}\nbackbone: {widths: [8, 8], strides: [1, 1], feature_channels: 8}\n\
+        data: {roots: [data]}\nepisodes: {tasks: 2, shots: 3, queries: 2}\nlangevin: {steps: 4}\n";
+    fs::write(folder.path().join("mine.yaml"), config).unwrap();
+    let preview = ["preview", "mine.yaml", "-o", "pictures"];
+    for _ in 0..2 {
+        train(&preview, folder.path()).success();
+    }
+    // Columns by rows: support and queries by tasks; queries by three for each task; two and the steps by queries.
+    for (name, columns, rows) in [("episodes", 5, 2), ("negatives", 2, 6), ("langevin", 6, 2)] {
+        let image = image::open(folder.path().join(format!("pictures/{name}.png"))).unwrap();
+        assert_eq!((image.width(), image.height()), (34 * columns + 2, 34 * rows + 2), "{name}");
+    }
+    fs::write(folder.path().join("pictures/notes.txt"), "mine").unwrap();
+    assert!(error_of(train(&preview, folder.path())).contains("pictures: holds other files"));
 }

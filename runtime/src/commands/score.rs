@@ -74,7 +74,7 @@ Example:
 enum Map {
     /// Energy at each feature position
     Energy,
-    /// |d energy / d image|, finer, about five times the work
+    /// |d energy / d image|: it needs good weights, and about five times the work
     Gradient,
 }
 

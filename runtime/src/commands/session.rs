@@ -8,7 +8,7 @@ use std::{
 };
 
 use sparsight_runtime::{
-    backbone::{Options, Provider},
+    backbone::{MOST_THREADS, Options, Provider},
     detector::Detector,
 };
 
@@ -19,11 +19,18 @@ pub struct BackboneFlags {
     #[arg(long, value_name = "auto|cpu|cuda", default_value_t = Provider::Auto)]
     provider: Provider,
     /// Threads of the backbone on the CPU [default: one for each core; bench: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<NonZeroUsize>,
     /// The ONNX Runtime library [default: $ORT_DYLIB_PATH, else beside this program, else target/onnxruntime]
     #[arg(long, value_name = "PATH")]
     onnxruntime: Option<PathBuf>,
+}
+
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    match text.parse::<NonZeroUsize>() {
+        Ok(threads) if threads.get() <= MOST_THREADS => Ok(threads),
+        _ => Err(format!("must be a number from 1 to {MOST_THREADS}")),
+    }
 }
 
 impl BackboneFlags {

@@ -53,7 +53,7 @@ impl Atoms {
 /// The spectral norm of a matrix, from its Gram matrix.
 fn spectral_norm(gram: &Array2<f32>) -> f64 {
     let mut row_in_f64 = Array1::zeros(gram.ncols());
-    let square = largest_eigenvalue(gram.nrows(), |vector| {
+    let square = largest_eigenvalue(gram.nrows(), 1e-12, |vector| {
         gram.map_axis(Axis(1), |row| {
             row_in_f64.zip_mut_with(&row, |exact, &entry| *exact = f64::from(entry));
             row_in_f64.dot(vector)

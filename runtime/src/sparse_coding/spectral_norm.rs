@@ -9,10 +9,14 @@ const CONVERGED: f64 = 1e-12;
 const MOST_STEPS: usize = 400;
 
 /// The largest eigenvalue of a positive semidefinite matrix G \[A, A\] of `size` A, which is known by what it makes of a
-/// vector: `product` gives G v, \[A\]. So it may lie anywhere, on another device too.
+/// vector: `product` gives G v, \[A\], rounded to the relative `precision`. So it may lie anywhere, on another device too.
 ///
 /// In the space of v, G v, G G v, .. the matrix is tridiagonal; its largest eigenvalue there is soon that of the whole.
-pub fn largest_eigenvalue(size: usize, mut product: impl FnMut(&Array1<f64>) -> Array1<f64>) -> f64 {
+pub fn largest_eigenvalue(
+    size: usize,
+    precision: f64,
+    mut product: impl FnMut(&Array1<f64>) -> Array1<f64>,
+) -> f64 {
     // Regular entries can be orthogonal to the top eigenvector of a symmetric support: equal ones are for a feature and
     // its negative, multiples of the golden ratio for two such pairs. Random ones have no such pattern.
     let mut state = 1u64;
@@ -32,7 +36,7 @@ pub fn largest_eigenvalue(size: usize, mut product: impl FnMut(&Array1<f64>) -> 
         let rest = norm(&image);
         diagonal.push(along);
         // Nothing new: the space is closed, or all of it is rounding.
-        let exhausted = rest <= 1e-12 * along.abs() || step == MOST_STEPS;
+        let exhausted = rest <= precision * along.abs() || step == MOST_STEPS;
         if exhausted || step % STEPS_BETWEEN_CHECKS == 0 {
             let before = std::mem::replace(&mut eigenvalue, largest_of_tridiagonal(&diagonal, &beside));
             if exhausted || eigenvalue - before <= CONVERGED * eigenvalue {
@@ -77,7 +81,7 @@ mod tests {
     #[track_caller]
     fn assert_eigenvalue(matrix: Array2<f32>, expected: f64) {
         let exact = matrix.mapv(f64::from);
-        let computed = largest_eigenvalue(matrix.nrows(), |vector| exact.dot(vector));
+        let computed = largest_eigenvalue(matrix.nrows(), 1e-12, |vector| exact.dot(vector));
         assert!((computed - expected).abs() <= 1e-6 * expected, "{computed} {expected}");
     }
 
@@ -96,6 +100,19 @@ mod tests {
         assert_eigenvalue(Array2::from_diag(&array![0.998, 1.0, 0.999]), 1.0);
         let many = Array1::from_shape_fn(500, |i| 1.0 - ((i * 7 + 123) % 500) as f32 * 1e-5);
         assert_eigenvalue(Array2::from_diag(&many), 1.0);
+    }
+
+    #[test]
+    fn rounding_does_not_pass_for_another_direction() {
+        // Rank one: after the first step all that is left is the rounding of the product.
+        let atom = Array1::from_shape_fn(5, |i| if i % 2 == 0 { 0.6f32 } else { -0.6 });
+        let rounded = |vector: &Array1<f64>| {
+            let vector = vector.mapv(|value| value as f32);
+            let gram = Array2::from_shape_fn((5, 5), |(i, j)| atom[i] * atom[j]);
+            gram.dot(&vector).mapv(f64::from)
+        };
+        let computed = largest_eigenvalue(5, 1e-6, rounded);
+        assert!((computed / 1.8 - 1.0).abs() < 3e-7, "{computed}");
     }
 
     #[test]

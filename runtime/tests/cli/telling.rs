@@ -107,6 +107,7 @@ fn wrong_usage_exits_with_2() {
         &["score", "bundle", "d", "image.png", "--map", "gradient"],
         &["score", "bundle", "d", "image.png", "--provider", "tpu"],
         &["score", "bundle", "d", "image.png", "--threads", "0"],
+        &["score", "bundle", "d", "image.png", "--threads", "100000"],
         &["bench", "bundle", "d", "--repeat", "0"],
         &["unknown"],
         &[],

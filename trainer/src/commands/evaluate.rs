@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{ValueEnum, value_parser};
 use indicatif::ProgressBar;
 use sparsight_runtime::{
-    backbone::{Options, Provider},
+    backbone::{MOST_THREADS, Options, Provider},
     calibration::DEFAULT_FALSE_ALARM_RATE,
     detector::Detector,
     replace::{check_replaceable, replace_file},
@@ -78,8 +78,8 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "PROVIDER", default_value_t)]
     provider: Provider,
     /// Threads of ONNX Runtime; 0 for one for each core
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    threads: usize,
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u32).range(0..=MOST_THREADS as i64))]
+    threads: u32,
     /// File to write the report to, as JSON
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -131,7 +131,7 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     }
     let data = DataConfig { roots: args.data, include: args.categories, ..DataConfig::default() };
     let categories = read_categories(&data)?;
-    let options = Options { provider: args.provider, threads: args.threads, library: None };
+    let options = Options { provider: args.provider, threads: args.threads as usize, library: None };
     let mut detector = Detector::open(&args.bundle, &options)?;
     if let Some(reason) = detector.backbone().provider_note() {
         eprintln!("CUDA does not start, the CPU computes: {reason}");

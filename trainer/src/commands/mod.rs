@@ -2,6 +2,8 @@
 
 pub mod evaluate;
 pub mod export;
+pub mod plan;
+pub mod preview;
 pub mod synth;
 pub mod train;
 

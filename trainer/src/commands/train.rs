@@ -86,6 +86,9 @@ pub fn run(args: TrainArgs) -> Result<()> {
     };
 
     if checkpoint.progress.step >= config.training.steps {
+        if args.resume {
+            eprintln!("nothing to do: {} steps are done", checkpoint.progress.step);
+        }
         std::fs::create_dir_all(&output).with_context(|| output.display().to_string())?;
         checkpoint.write(&folder)?;
     } else {

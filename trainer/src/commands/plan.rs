@@ -1,0 +1,60 @@
+//! `sparsight-train plan`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use sparsight_runtime::replace::{ReplaceError, replace_directory, replace_file};
+use sparsight_trainer::{
+    categories::{read_categories, read_validation_categories},
+    plan::{LeaveOut, plan},
+};
+
+/// Write a config for each fold of a cross-validation over categories
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  sparsight-train plan config.yaml --leave-out family -o folds\n  \
+    sparsight-train train --config folds/steel.yaml\n\nA fold trains without one category, or without one family: all \
+    categories whose\nnames agree up to the first underscore. Evaluate each on what it left out.")]
+pub struct PlanArgs {
+    /// Config file that every fold begins with
+    #[arg(value_name = "CONFIG")]
+    config: PathBuf,
+    /// What each fold leaves out
+    #[arg(long, value_enum, default_value = "category")]
+    leave_out: LeaveOut,
+    /// Folder of categories, in place of the config's data.roots; may be repeated
+    #[arg(long, value_name = "DIR")]
+    data: Vec<String>,
+    /// Folder to write the configs to; new or empty
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+}
+
+pub fn run(args: PlanArgs) -> Result<()> {
+    let mut config = super::read_config(&args.config)?.into_raw();
+    if !args.data.is_empty() {
+        config.data.roots = args.data;
+    }
+    if args.output.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+        bail!("{}: not empty; give a new folder, or remove this one first", args.output.display());
+    }
+    let mut categories = read_categories(&config.data)?;
+    categories.extend(read_validation_categories(&config.data)?);
+    let names: Vec<String> = categories.into_iter().map(|category| category.name).collect();
+    let folds = plan(&config, &names, args.leave_out).with_context(|| args.config.display().to_string())?;
+    if folds.len() < 2 {
+        bail!("{}: its categories make one fold, which leaves nothing to train on", args.config.display());
+    }
+    let texts = folds
+        .iter()
+        .map(|(fold, config)| Ok((fold, serde_yaml::to_string(&**config)?)))
+        .collect::<Result<Vec<_>>>()?;
+    replace_directory(&args.output, |folder| -> Result<(), ReplaceError> {
+        texts
+            .iter()
+            .try_for_each(|(fold, text)| replace_file(&folder.join(format!("{fold}.yaml")), text.as_bytes()))
+    })?;
+    for fold in folds.keys() {
+        println!("{}", args.output.join(format!("{fold}.yaml")).display());
+    }
+    Ok(())
+}
