@@ -112,15 +112,20 @@ fn listed(folders: &Folders) -> String {
     folders.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// What the good training images are, as a sha256 in hexadecimal digits: equal for the same names and bytes wherever
-/// they lie, different as soon as one image is added, removed, renamed or changed.
+/// What is trained on, as a sha256 in hexadecimal digits: equal for the same names and bytes wherever they lie, different
+/// as soon as one image is added, removed, renamed or changed. That is the good training images and, if `anomalies` are
+/// trained on, the masked test images with their masks.
 ///
 /// # Errors
 /// An image that can't be read.
-pub fn fingerprint(categories: &[Category]) -> Result<String, CategoryError> {
+pub fn fingerprint(categories: &[Category], anomalies: bool) -> Result<String, CategoryError> {
     let mut listing = String::new();
     for category in categories {
-        for path in &category.train_good {
+        let masked = category.test.iter().filter(|_| anomalies).filter_map(|image| {
+            let mask = image.mask.as_ref().filter(|mask| mask.is_file())?;
+            Some([&image.path, mask])
+        });
+        for path in category.train_good.iter().chain(masked.flatten()) {
             let bytes = fs::read(path).map_err(|source| CategoryError::Io { path: path.clone(), source })?;
             listing += &format!("{}/{} {}\n", category.name, file_name(path), sha256_hex(&bytes));
         }
@@ -367,7 +372,8 @@ mod tests {
     #[test]
     fn the_fingerprint_depends_on_names_and_bytes_alone() {
         let here = tree(&TWO);
-        let print = |root: &Path| fingerprint(&read_categories(&data(root, &[], &[])).unwrap()).unwrap();
+        let print =
+            |root: &Path| fingerprint(&read_categories(&data(root, &[], &[])).unwrap(), false).unwrap();
         let first = print(here.path());
         assert_eq!(first, print(tree(&TWO).path()));
         fs::write(here.path().join("nut/test/crack/0.jpg"), "not training data").unwrap();
@@ -375,6 +381,13 @@ mod tests {
         fs::write(here.path().join("bolt/train/good/0.png"), "changed").unwrap();
         let changed = print(here.path());
         assert_ne!(first, changed);
+        let with_anomalies =
+            || fingerprint(&read_categories(&data(here.path(), &[], &[])).unwrap(), true).unwrap();
+        let trained_on = with_anomalies();
+        assert_ne!(trained_on, changed);
+        fs::write(here.path().join("nut/ground_truth/crack/1.png"), "another mask").unwrap();
+        assert_ne!(with_anomalies(), trained_on);
+        assert_eq!(print(here.path()), changed);
         fs::rename(here.path().join("bolt/train/good/0.png"), here.path().join("bolt/train/good/1.png"))
             .unwrap();
         assert_ne!(changed, print(here.path()));

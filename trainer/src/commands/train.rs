@@ -74,7 +74,9 @@ pub fn run(args: TrainArgs) -> Result<()> {
     }
 
     let categories = if config.training.steps > 0 { read_categories(&config.data)? } else { Vec::new() };
-    let data_fingerprint = if categories.is_empty() { None } else { Some(fingerprint(&categories)?) };
+    let anomalies = config.negatives.anomalies > 0.0;
+    let data_fingerprint =
+        if categories.is_empty() { None } else { Some(fingerprint(&categories, anomalies)?) };
     let checkpoint = if args.resume {
         let checkpoint = Checkpoint::read(&folder)?;
         if checkpoint.progress.data_fingerprint != data_fingerprint {
