@@ -83,6 +83,9 @@ pub struct BackboneConfig {
     pub strides: Vec<usize>,
     /// Channels d of the features.
     pub feature_channels: usize,
+    /// Add to the head, before its tanh, a linear map of each position's mean colour: the group norms discard how
+    /// bright an image is, which some defects are told by. Beyond the paper.
+    pub image_shortcut: bool,
 }
 
 /// The sparse coding layer: dictionary, schedule and shrinkage.
@@ -131,6 +134,9 @@ pub struct ScoringConfig {
     /// Standard deviation of the Gaussian that smooths maps at the size of the original image, in pixels of the
     /// backbone's input; 0 leaves them as they are.
     pub smoothing: f32,
+    /// Divide the energy of each position by what the shots themselves have there, each explained by the others: places
+    /// that vary among good images count for less. Beyond the paper.
+    pub reference: bool,
 }
 
 impl Default for InputConfig {
@@ -141,7 +147,12 @@ impl Default for InputConfig {
 
 impl Default for BackboneConfig {
     fn default() -> Self {
-        Self { widths: vec![32, 64, 128, 256], strides: vec![1, 2, 2, 2], feature_channels: 256 }
+        Self {
+            widths: vec![32, 64, 128, 256],
+            strides: vec![1, 2, 2, 2],
+            feature_channels: 256,
+            image_shortcut: false,
+        }
     }
 }
 
@@ -161,9 +172,12 @@ impl Default for SparseCodingConfig {
 
 impl Default for ScoringConfig {
     fn default() -> Self {
-        Self { top_fraction: 0.01, smoothing: 4.0 }
+        Self { top_fraction: 0.01, smoothing: 4.0, reference: false }
     }
 }
+
+/// Name of the image shortcut's parameter, \[d,3,1,1\].
+pub const IMAGE_SHORTCUT: &str = "head.shortcut.conv.weight";
 
 /// Channels of a layer, at most: a convolution of this many weighs 600 MB.
 const MOST_CHANNELS: usize = 4096;
@@ -191,6 +205,9 @@ impl BackboneConfig {
             input = width;
         }
         block("head.", "conv", "norm", [self.feature_channels, input, 1]);
+        if self.image_shortcut {
+            parameters.push((IMAGE_SHORTCUT.into(), vec![self.feature_channels, 3, 1, 1]));
+        }
         parameters
     }
 

@@ -13,9 +13,9 @@ mod valid;
 mod violation;
 
 pub use config::{
-    AugmentationConfig, BackboneConfig, Config, DataConfig, EpisodeConfig, InputConfig, LangevinConfig,
-    LearningRateSchedule, NegativeKinds, NegativesConfig, ObjectiveConfig, OptimizerConfig, PatchShape,
-    ResizeFilter, ScoringConfig, Shrinkage, SparseCodingConfig, TrainingConfig,
+    AugmentationConfig, BackboneConfig, Config, DataConfig, EpisodeConfig, IMAGE_SHORTCUT, InputConfig,
+    LangevinConfig, LearningRateSchedule, NegativeKinds, NegativesConfig, ObjectiveConfig, OptimizerConfig,
+    PatchShape, ResizeFilter, ScoringConfig, Shrinkage, SparseCodingConfig, TrainingConfig,
 };
 pub use geometry::FeatureGeometry;
 pub use manifest::{BUNDLE_FILES, MANIFEST_SCHEMA_VERSION, Manifest, Provenance, Tolerances};

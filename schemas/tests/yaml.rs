@@ -308,6 +308,7 @@ fn configs() -> impl Strategy<Value = Config> {
             widths: stages.iter().map(|(groups, _)| groups * 8).collect(),
             strides: stages.iter().map(|(_, stride)| *stride).collect(),
             feature_channels: 8 * stages.len(),
+            image_shortcut: stages.len() % 2 == 1,
         });
     let names = proptest::collection::vec(".*", 0..3);
     (backbone, ".*", any::<u64>(), 16usize..4097, 1e-6f64..10.0, 0.0f64..1.0, names).prop_map(

@@ -13,6 +13,7 @@ pub struct View {
     mirror_y: bool,
     quarter_turns: usize,
     channels: [usize; 3],
+    grey: bool,
 }
 
 impl View {
@@ -28,12 +29,20 @@ impl View {
             mirror_y: config.flips && rng.random(),
             quarter_turns: if config.rotation { turns * rng.random_range(0..4 / turns) } else { 0 },
             channels,
+            grey: config.greyscale > 0.0 && rng.random::<f32>() < config.greyscale,
         }
     }
 
     /// Images \[n,3,H,W\] seen so.
     pub fn of_images(self, images: Array4<f32>) -> Array4<f32> {
-        let images = if self.channels == [0, 1, 2] { images } else { images.select(Axis(1), &self.channels) };
+        let mut images =
+            if self.channels == [0, 1, 2] { images } else { images.select(Axis(1), &self.channels) };
+        if self.grey {
+            for mut pixel in images.lanes_mut(Axis(1)) {
+                let mean = pixel.sum() / 3.0;
+                pixel.fill(mean);
+            }
+        }
         self.orient(images)
     }
 
@@ -87,6 +96,7 @@ mod tests {
         flips: true,
         rotation: true,
         channel_permutation: true,
+        greyscale: 0.0,
         brightness: 0.3,
         contrast: 0.5,
     };
@@ -128,8 +138,26 @@ mod tests {
     }
 
     #[test]
+    fn a_share_of_the_episodes_is_grey() {
+        let config = AugmentationConfig { greyscale: 0.25, ..AugmentationConfig::default() };
+        let colourful = images(4, 4);
+        let grey = colourful.mean_axis(Axis(1)).unwrap().insert_axis(Axis(1));
+        let mut count = 0;
+        for seed in 0..400 {
+            let seen = View::draw(&config, true, &mut rng(seed)).of_images(colourful.clone());
+            if seen == colourful {
+                continue;
+            }
+            assert!(seen.iter().zip(grey.broadcast(seen.dim()).unwrap()).all(|(a, b)| (a - b).abs() < 1e-3));
+            count += 1;
+        }
+        assert!((70..130).contains(&count), "{count} of 400"); // 100 +- 3.5 standard deviations
+    }
+
+    #[test]
     fn a_quarter_turn_is_counterclockwise() {
-        let view = View { mirror_x: false, mirror_y: false, quarter_turns: 1, channels: [0, 1, 2] };
+        let view =
+            View { mirror_x: false, mirror_y: false, quarter_turns: 1, channels: [0, 1, 2], grey: false };
         let turned = view.of_images(images(4, 4));
         // The right edge becomes the top edge.
         let top: Vec<f32> = (0..4).map(|x| turned[[0, 0, 0, x]]).collect();

@@ -4,7 +4,7 @@
 //! the forward pass, so that one automatic differentiation of it gives the second-order gradients of Langevin
 //! sampling, and one trace of it gives `backbone_vjp.onnx`.
 
-use sparsight_schemas::{BackboneConfig, InputConfig, NORM_EPSILON, NORM_GROUPS};
+use sparsight_schemas::{BackboneConfig, IMAGE_SHORTCUT, InputConfig, NORM_EPSILON, NORM_GROUPS};
 
 use crate::operations::{Operations, Window};
 
@@ -16,6 +16,7 @@ pub struct Backbone {
     stem: Layer,
     stages: Vec<Stage>,
     head: Layer,
+    shortcut: Option<ImageShortcut>,
     input: [usize; 2],
 }
 
@@ -25,6 +26,16 @@ struct Stage {
     first: Layer,
     second: Layer,
     shortcut: Layer,
+}
+
+/// The mean colour of each position's pixels, mixed into the head's output past all norms.
+#[derive(Clone, Debug)]
+struct ImageShortcut {
+    window: Window,
+    onto: [usize; 2],
+    to: [usize; 2],
+    /// side^2 / pixels of the image in a window, for each position: the windows at the borders reach beyond it.
+    coverage: Vec<f64>,
 }
 
 /// A convolution and the group normalisation of its output.
@@ -92,7 +103,9 @@ impl Backbone {
             config.feature_channels,
             size,
         );
-        Self { stem, stages, head, input: image }
+        let stride = 4 * config.strides.iter().product::<usize>();
+        let shortcut = config.image_shortcut.then(|| ImageShortcut::new(image, stride));
+        Self { stem, stages, head, shortcut, input: image }
     }
 
     /// Height and width of the images.
@@ -103,7 +116,8 @@ impl Backbone {
     /// Features of images \[N,3,H,W\] in \[0,1\], and what the VJP needs. The normalisation (x - 0.5) / 0.5 is part
     /// of the graph, so that no consumer can preprocess differently.
     pub fn forward<O: Operations>(&self, ops: &O, image: &O::Tensor) -> Tape<O::Tensor> {
-        let stem = self.stem.forward(ops, &ops.affine(image, 2.0, -1.0)); // [N,w1,H/2,W/2]
+        let normalized = ops.affine(image, 2.0, -1.0);
+        let stem = self.stem.forward(ops, &normalized); // [N,w1,H/2,W/2]
         let mut x = ops.average_pool(&ops.elu(&stem.output), POOL); // [N,w1,H/4,W/4]
 
         let mut stages = Vec::new();
@@ -116,7 +130,10 @@ impl Backbone {
         }
 
         let head = self.head.forward(ops, &x); // [N,d,h,w]
-        let features = ops.tanh(&head.output);
+        let features = match &self.shortcut {
+            Some(shortcut) => ops.tanh(&ops.add(&head.output, &shortcut.forward(ops, &normalized))),
+            None => ops.tanh(&head.output),
+        };
         Tape { stem, stages, head, features }
     }
 
@@ -128,7 +145,8 @@ impl Backbone {
         features_gradient: &O::Tensor,
     ) -> O::Tensor {
         let slope = ops.affine(&ops.mul(&tape.features, &tape.features), -1.0, 1.0); // tanh' = 1 - tanh^2
-        let mut g = self.head.vjp(ops, &tape.head, &ops.mul(features_gradient, &slope));
+        let before_tanh = ops.mul(features_gradient, &slope);
+        let mut g = self.head.vjp(ops, &tape.head, &before_tanh);
 
         for (stage, tape) in self.stages.iter().zip(&tape.stages).rev() {
             let through = ops.mul(&g, &ops.elu_slope(&tape.second.output));
@@ -140,7 +158,43 @@ impl Backbone {
 
         let g = ops.transposed_average_pool(&g, POOL, self.stem.to);
         let g = self.stem.vjp(ops, &tape.stem, &ops.mul(&g, &ops.elu_slope(&tape.stem.output)));
+        let g = match &self.shortcut {
+            Some(shortcut) => ops.add(&g, &shortcut.vjp(ops, &before_tanh)),
+            None => g,
+        };
         ops.affine(&g, 2.0, 0.0)
+    }
+}
+
+impl ImageShortcut {
+    /// Windows centred on the positions, one pixel wider than what lies between them.
+    fn new(image: [usize; 2], stride: usize) -> Self {
+        let window = Window::centred(stride + 1, stride);
+        let to = window.apply(image);
+        let covered = |position: usize, pixels: usize| {
+            let first = position * stride;
+            (first + stride / 2 + 1).min(pixels) - first.saturating_sub(stride / 2)
+        };
+        let area = (window.side * window.side) as f64;
+        let coverage = (0..to[0])
+            .flat_map(|y| (0..to[1]).map(move |x| (y, x)))
+            .map(|(y, x)| area / (covered(y, image[0]) * covered(x, image[1])) as f64)
+            .collect();
+        Self { window, onto: image, to, coverage }
+    }
+
+    /// W mean(x): \[N,3,H,W\] to \[N,d,h,w\].
+    fn forward<O: Operations>(&self, ops: &O, x: &O::Tensor) -> O::Tensor {
+        let means = ops.mul(&ops.average_pool(x, self.window), &ops.plane(&self.coverage, self.to));
+        ops.convolution(&means, &ops.parameter(IMAGE_SHORTCUT), Window::centred(1, 1))
+    }
+
+    /// The transpose of `forward`, which is linear.
+    fn vjp<O: Operations>(&self, ops: &O, g: &O::Tensor) -> O::Tensor {
+        let weight = ops.parameter(IMAGE_SHORTCUT);
+        let g = ops.transposed_convolution(g, &weight, Window::centred(1, 1), self.to);
+        let g = ops.mul(&g, &ops.plane(&self.coverage, self.to));
+        ops.transposed_average_pool(&g, self.window, self.onto)
     }
 }
 

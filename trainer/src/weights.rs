@@ -10,7 +10,7 @@ use burn::{
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use sparsight_schemas::BackboneConfig;
+use sparsight_schemas::{BackboneConfig, IMAGE_SHORTCUT};
 
 use crate::operations::burn::BurnOperations;
 
@@ -94,6 +94,10 @@ pub enum WeightsError {
 /// The values of every parameter, by name; the form between files, devices and graphs.
 pub type NamedParameters = Vec<(String, Vec<usize>, Vec<f32>)>;
 
+/// What random weights of the image shortcut are multiplied by: no norm follows that would undo it, and so black and
+/// white lie well apart in the features.
+const SHORTCUT_GAIN: f64 = 2.0;
+
 /// Random parameters: He's uniform distribution for convolutions, of variance 2 / fan-in; norms start as identity.
 /// The same on every machine, because it takes nothing but products and a square root.
 pub fn random_parameters(config: &BackboneConfig, seed: u64) -> NamedParameters {
@@ -102,7 +106,8 @@ pub fn random_parameters(config: &BackboneConfig, seed: u64) -> NamedParameters 
         let count = shape.iter().product();
         let values = match shape[..] {
             [_, input, height, width] => {
-                let bound = (6.0 / (input * height * width) as f64).sqrt();
+                let gain = if name == IMAGE_SHORTCUT { SHORTCUT_GAIN } else { 1.0 };
+                let bound = gain * (6.0 / (input * height * width) as f64).sqrt();
                 (0..count).map(|_| (bound * (2.0 * rng.random::<f64>() - 1.0)) as f32).collect()
             }
             _ if name.ends_with(".weight") => vec![1.0; count],

@@ -55,7 +55,12 @@ fn no_steps_keep_the_random_weights_which_export_into_a_bundle() {
 #[test]
 fn a_file_of_weights_by_name_exports_with_its_config_and_at_another_input_size() {
     let folder = tempfile::tempdir().unwrap();
-    let backbone = BackboneConfig { widths: vec![8, 8], strides: vec![1, 2], feature_channels: 16 };
+    let backbone = BackboneConfig {
+        widths: vec![8, 8],
+        strides: vec![1, 2],
+        feature_channels: 16,
+        ..BackboneConfig::default()
+    };
     let weights = folder.path().join("weights.safetensors");
     fs::write(&weights, to_safetensors(&random_parameters(&backbone, 7)).unwrap()).unwrap();
     let config = written(folder.path(), &TINY.replace("height: 32, width: 32", "height: 48, width: 40"));
@@ -76,7 +81,12 @@ fn a_file_of_weights_by_name_exports_with_its_config_and_at_another_input_size()
 #[test]
 fn weights_that_do_not_fit_the_config_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    let backbone = BackboneConfig { widths: vec![8, 8], strides: vec![1, 2], feature_channels: 16 };
+    let backbone = BackboneConfig {
+        widths: vec![8, 8],
+        strides: vec![1, 2],
+        feature_channels: 16,
+        ..BackboneConfig::default()
+    };
     let weights = folder.path().join("weights.safetensors");
     fs::write(&weights, to_safetensors(&random_parameters(&backbone, 7)).unwrap()).unwrap();
     for (widths, named) in

@@ -72,12 +72,12 @@ struct Shape {
 
 fn shapes() -> impl Strategy<Value = Shape> {
     let stages = prop::collection::vec(((1usize..=3).prop_map(|w| 8 * w), 1usize..=2), 1..=4);
-    (stages, 1usize..=3, 16usize..=70, 16usize..=70, 1usize..=3, any::<u64>()).prop_map(
-        |(stages, d, height, width, batch, seed)| {
+    (stages, any::<bool>(), 1usize..=3, 16usize..=70, 16usize..=70, 1usize..=3, any::<u64>()).prop_map(
+        |(stages, image_shortcut, d, height, width, batch, seed)| {
             let (widths, strides) = stages.into_iter().unzip();
             Shape {
                 input: InputConfig { height, width, resize: ResizeFilter::default() },
-                backbone: BackboneConfig { widths, strides, feature_channels: 8 * d },
+                backbone: BackboneConfig { widths, strides, feature_channels: 8 * d, image_shortcut },
                 batch,
                 seed,
             }
@@ -151,7 +151,12 @@ fn a_folder_that_is_no_bundle_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("thesis.txt"), "precious").unwrap();
     let config = Config {
-        backbone: BackboneConfig { widths: vec![8], strides: vec![1], feature_channels: 8 },
+        backbone: BackboneConfig {
+            widths: vec![8],
+            strides: vec![1],
+            feature_channels: 8,
+            image_shortcut: true,
+        },
         ..Config::default()
     };
     let parameters = random_parameters(&config.backbone, 0);
@@ -165,7 +170,12 @@ fn a_folder_that_is_no_bundle_is_left_alone() {
 fn weights_that_are_not_finite_make_no_bundle() {
     let folder = tempfile::tempdir().unwrap();
     let config = Config {
-        backbone: BackboneConfig { widths: vec![8], strides: vec![1], feature_channels: 8 },
+        backbone: BackboneConfig {
+            widths: vec![8],
+            strides: vec![1],
+            feature_channels: 8,
+            image_shortcut: true,
+        },
         ..Config::default()
     };
     let mut parameters = random_parameters(&config.backbone, 0);

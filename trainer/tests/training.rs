@@ -22,7 +22,12 @@ fn config(data: &Path, steps: usize) -> Config {
     Config {
         seed: 3,
         input: InputConfig { height: 32, width: 32, resize: ResizeFilter::default() },
-        backbone: BackboneConfig { widths: vec![8, 16], strides: vec![1, 1], feature_channels: 16 },
+        backbone: BackboneConfig {
+            widths: vec![8, 16],
+            strides: vec![1, 1],
+            feature_channels: 16,
+            ..BackboneConfig::default()
+        },
         data: DataConfig { roots: vec![data.display().to_string()], ..DataConfig::default() },
         episodes: EpisodeConfig { tasks: 2, shots: 2, queries: 2, ..EpisodeConfig::default() },
         langevin: LangevinConfig { steps: 2, ..LangevinConfig::default() },

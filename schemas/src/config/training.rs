@@ -37,7 +37,7 @@ pub struct EpisodeConfig {
     pub augmentation: AugmentationConfig,
 }
 
-/// How an episode's images are varied. What says what is normal (flips, rotation, channels) is drawn once for an episode;
+/// How an episode's images are varied. What says what is normal (flips, rotation, colours) is drawn once for an episode;
 /// what a camera may change (brightness, contrast) is drawn for each image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
@@ -49,6 +49,8 @@ pub struct AugmentationConfig {
     pub rotation: bool,
     /// Permute red, green and blue.
     pub channel_permutation: bool,
+    /// Share of the episodes whose images are grey: the mean of red, green and blue in all three.
+    pub greyscale: f32,
     /// Largest shift of brightness, in units of the image's range [0, 1].
     pub brightness: f32,
     /// Largest change of contrast, as a share: factors of 1 - contrast to 1 + contrast about the image's mean.
@@ -283,6 +285,7 @@ impl EpisodeConfig {
             ("episodes.queries", self.queries),
         ])?;
         shares(&[
+            ("episodes.augmentation.greyscale", self.augmentation.greyscale),
             ("episodes.augmentation.brightness", self.augmentation.brightness),
             ("episodes.augmentation.contrast", self.augmentation.contrast),
         ])

@@ -9,9 +9,10 @@ use sparsight_schemas::{FeatureGeometry, ObjectiveConfig};
 use crate::weights::{NamedParameters, Weights};
 
 /// Parameters that are learned with the backbone and end with the training: of each term, name and first value. A logit
-/// is scale * (relative log energy - shift).
-const DENSE_PARAMETERS: [(&str, f32); 2] = [("objective.dense.scale", 4.0), ("objective.dense.shift", 0.7)];
-const IMAGE_PARAMETERS: [(&str, f32); 2] = [("objective.image.scale", 4.0), ("objective.image.shift", 0.5)];
+/// is scale * (relative log energy - shift). A scale of 1 leaves the energies to grow apart; with 4 the loss is met by
+/// small differences, and features transfer less well.
+const DENSE_PARAMETERS: [(&str, f32); 2] = [("objective.dense.scale", 1.0), ("objective.dense.shift", 0.0)];
+const IMAGE_PARAMETERS: [(&str, f32); 2] = [("objective.image.scale", 1.0), ("objective.image.shift", 0.0)];
 
 /// The parameters of the terms that count, at their first values.
 pub fn objective_parameters(config: &ObjectiveConfig) -> NamedParameters {

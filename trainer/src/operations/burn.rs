@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use burn::tensor::{Tensor, backend::Backend, module, ops::ConvOptions, ops::ConvTransposeOptions};
+use burn::tensor::{
+    Tensor, TensorData, backend::Backend, module, ops::ConvOptions, ops::ConvTransposeOptions,
+};
 
 use super::{Operations, Window};
 
@@ -32,6 +34,10 @@ impl<B: Backend> Operations for BurnOperations<B> {
             Some(parameter) => parameter.clone(),
             None => unreachable!("the backbone asked for {name}, which its config doesn't list"),
         }
+    }
+
+    fn plane(&self, values: &[f64], [height, width]: [usize; 2]) -> Tensor<B, 4> {
+        Tensor::from_data(TensorData::new(values.to_vec(), [1, 1, height, width]), &self.device)
     }
 
     fn affine(&self, x: &Tensor<B, 4>, scale: f64, shift: f64) -> Tensor<B, 4> {

@@ -14,6 +14,9 @@ pub trait Operations {
     /// The parameter of that name: convolutions \[O,I,k,k\], norms \[1,C,1,1\].
     fn parameter(&self, name: &str) -> Self::Tensor;
 
+    /// The constant \[1,1,H,W\], given row by row.
+    fn plane(&self, values: &[f64], size: [usize; 2]) -> Self::Tensor;
+
     /// scale * x + shift.
     fn affine(&self, x: &Self::Tensor, scale: f64, shift: f64) -> Self::Tensor;
 

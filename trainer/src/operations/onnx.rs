@@ -6,6 +6,8 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
+use sparsight_runtime::replace::sha256_hex;
+
 use super::{Operations, Window};
 use crate::{
     onnx::{Attribute, Graph, Model, Node, OPSET_VERSION, OperatorSet, Tensor, ValueInfo},
@@ -131,6 +133,14 @@ impl Operations for OnnxOperations<'_> {
         // A norm's parameter broadcasts over height and width.
         let shape = if let [channels] = shape { vec![1, *channels, 1, 1] } else { shape.to_vec() };
         self.initializer(name.to_owned(), |name| Tensor::floats(name, &shape, values))
+    }
+
+    fn plane(&self, values: &[f64], [height, width]: [usize; 2]) -> String {
+        // Named by its content, so that equal planes are stored once and different ones never mixed up.
+        let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let name = format!("plane_{height}x{width}_{}", &sha256_hex(&bytes)[..16]);
+        self.initializer(name, |name| Tensor::floats(name, &[1, 1, height, width], &values))
     }
 
     fn affine(&self, x: &String, scale: f64, shift: f64) -> String {

@@ -75,7 +75,12 @@ impl Golden {
         });
         Self {
             input: InputConfig { height: c.height, width: c.width, resize: ResizeFilter::default() },
-            backbone: BackboneConfig { widths: c.widths, strides: c.strides, feature_channels: c.d },
+            backbone: BackboneConfig {
+                widths: c.widths,
+                strides: c.strides,
+                feature_channels: c.d,
+                image_shortcut: false,
+            },
             sparse_coding: SparseCodingConfig {
                 receptive_field: c.receptive_field,
                 steps: c.steps,

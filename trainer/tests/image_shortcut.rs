@@ -1,0 +1,91 @@
+//! The image shortcut against what it is defined as: window means of the image, mixed into the head before its tanh;
+//! its vector-Jacobian product against automatic differentiation of the forward pass.
+
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
+use burn::{backend::Autodiff, tensor::Tensor};
+use burn_ndarray::NdArray;
+use ndarray::{Array4, s};
+use sparsight_schemas::{BackboneConfig, FeatureGeometry, IMAGE_SHORTCUT, InputConfig};
+use sparsight_trainer::{
+    arrays::to_tensor,
+    backbone::Backbone,
+    weights::{Weights, random_parameters},
+};
+
+type Plain = NdArray<f64>;
+type Tracked = Autodiff<Plain>;
+
+const INPUT: [usize; 2] = [37, 50];
+
+fn config(image_shortcut: bool) -> (InputConfig, BackboneConfig) {
+    let input = InputConfig { height: INPUT[0], width: INPUT[1], ..InputConfig::default() };
+    (input, BackboneConfig { widths: vec![8, 16], strides: vec![1, 2], feature_channels: 8, image_shortcut })
+}
+
+/// Smooth, different in every channel and image, in \[0, 1\].
+fn images() -> Array4<f32> {
+    Array4::from_shape_fn((2, 3, INPUT[0], INPUT[1]), |(n, c, y, x)| {
+        0.5 + 0.5 * ((n * 7 + c * 3) as f32 + 0.31 * y as f32 - 0.17 * (x * (c + 1)) as f32).sin()
+    })
+}
+
+fn values(tensor: Tensor<Plain, 4>) -> Vec<f64> {
+    tensor.into_data().iter::<f64>().collect()
+}
+
+#[test]
+fn the_shortcut_adds_a_mix_of_the_mean_colour_around_each_position() {
+    let (input, with) = config(true);
+    let parameters = random_parameters(&with, 3);
+    let mix = &parameters.iter().find(|(name, _, _)| name == IMAGE_SHORTCUT).unwrap().2; // [d,3,1,1]
+    let weights: Weights<Plain> = Weights::from_parameters(&parameters, &Default::default());
+    let image = to_tensor(&images(), &Default::default());
+    let features = |config: &BackboneConfig| {
+        values(Backbone::new(&input, config).forward(&weights.operations(), &image).features)
+    };
+    let (with_it, without) = (features(&with), features(&config(false).1));
+
+    let FeatureGeometry { channels, height, width, stride } = FeatureGeometry::new(&input, &with);
+    let around = |position: usize, pixels: usize| {
+        let centre = position * stride;
+        centre.saturating_sub(stride / 2)..(centre + stride / 2 + 1).min(pixels)
+    };
+    let images = images().mapv(f64::from);
+    let mut compared = 0;
+    for (i, (n, d, y, x)) in ndarray::indices((2, channels, height, width)).into_iter().enumerate() {
+        let window = images.slice(s![n, .., around(y, INPUT[0]), around(x, INPUT[1])]);
+        let colour: Vec<f64> = window.outer_iter().map(|plane| 2.0 * plane.mean().unwrap() - 1.0).collect();
+        let added: f64 = (0..3).map(|c| f64::from(mix[3 * d + c]) * colour[c]).sum();
+        let expected = (without[i].atanh() + added).tanh();
+        assert!((with_it[i] - expected).abs() < 1e-9, "{:?}: {} {expected}", (n, d, y, x), with_it[i]);
+        compared += usize::from(added.abs() > 0.1);
+    }
+    assert!(compared > 100, "the shortcut matters at {compared} places");
+}
+
+#[test]
+fn its_vjp_is_the_gradient_of_the_forward_pass() {
+    let (input, config) = config(true);
+    let parameters = random_parameters(&config, 4);
+    let layers = Backbone::new(&input, &config);
+    let device = Default::default();
+    let tracked: Weights<Tracked> = Weights::from_parameters(&parameters, &device);
+    let image: Tensor<Tracked, 4> = to_tensor(&images(), &device);
+    let image = image.require_grad();
+    let features = layers.forward(&tracked.operations(), &image).features;
+    let [n, d, h, w] = features.dims();
+    let weight =
+        Array4::from_shape_fn((n, d, h, w), |(n, d, y, x)| ((n + 2 * d + 3 * y + 5 * x) as f32).cos());
+    let gradients = (features * to_tensor(&weight, &device)).sum().backward();
+    let expected = values(image.grad(&gradients).unwrap());
+
+    let plain: Weights<Plain> = Weights::from_parameters(&parameters, &device);
+    let ops = plain.operations();
+    let tape = layers.forward(&ops, &to_tensor(&images(), &device));
+    let vjp = values(layers.vjp(&ops, &tape, &to_tensor(&weight, &device)));
+    let largest = expected.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+    for (ours, theirs) in vjp.iter().zip(&expected) {
+        assert!((ours - theirs).abs() < 1e-9 * largest, "{ours} {theirs}");
+    }
+}
