@@ -1,11 +1,12 @@
 //! The threshold of a dictionary, from its own shots alone. No anomaly is needed, and none is looked at.
 
-use ndarray::{ArrayView4, Axis, s};
+use ndarray::{Array3, ArrayView3, ArrayView4, Axis, s};
 use serde::{Deserialize, Serialize};
 use sparsight_schemas::{ScoringConfig, SparseCodingConfig};
 
 use crate::{
     detector::anomaly_score,
+    reference::Reference,
     sparse_coding::{Atoms, codes, energy_map, unfold},
 };
 
@@ -44,31 +45,33 @@ pub enum CalibrationError {
 }
 
 impl Calibration {
-    /// Scores each shot of `support_features` \[k, d, h, w\] by the atoms of the others, which `atoms_without` that shot
-    /// gives. None if there are fewer than two shots.
+    /// Scores each shot by the others, from the maps of [`leave_one_shot_out`]. None if there are fewer than two shots.
     ///
     /// # Errors
     /// A false alarm rate outside of (0, 1).
-    pub fn leave_one_shot_out(
-        support_features: ArrayView4<f32>,
-        atoms_without: impl Fn(usize) -> Atoms,
-        sparse_coding: &SparseCodingConfig,
+    pub fn new(
+        shot_maps: ArrayView3<f32>,
         scoring: &ScoringConfig,
         false_alarm_rate: f64,
     ) -> Result<Option<Self>, CalibrationError> {
-        let (shots, _, h, w) = support_features.dim();
         let calibration = Self { method: Method::LeaveOneShotOut, scores: vec![], false_alarm_rate };
         calibration.check_rate()?;
+        let shots = shot_maps.dim().0;
         if shots < 2 {
             return Ok(None);
         }
         let scores = (0..shots).map(|shot| {
-            let atoms = atoms_without(shot);
-            let left_out = support_features.slice(s![shot..=shot, .., .., ..]);
-            let unfolded = unfold(left_out, sparse_coding.receptive_field);
-            let codes = codes(unfolded.view(), &atoms, sparse_coding);
-            let map = energy_map(unfolded.view(), &atoms, codes.view(), [1, h, w]);
-            anomaly_score(map.index_axis(Axis(0), 0), scoring.top_fraction)
+            let map = shot_maps.index_axis(Axis(0), shot);
+            let reference = if scoring.reference {
+                let others: Vec<usize> = (0..shots).filter(|other| *other != shot).collect();
+                Reference::new(shot_maps.select(Axis(0), &others).view())
+            } else {
+                None
+            };
+            match reference {
+                Some(reference) => anomaly_score(reference.relative(map).view(), scoring.top_fraction),
+                None => anomaly_score(map, scoring.top_fraction),
+            }
         });
         Ok(Some(Self { scores: scores.collect(), ..calibration }))
     }
@@ -112,6 +115,25 @@ impl Calibration {
     }
 }
 
+/// The energy map of each shot of `support_features` \[k, d, h, w\] by the atoms of the others, which `atoms_without`
+/// that shot gives: \[k, h, w\].
+pub fn leave_one_shot_out(
+    support_features: ArrayView4<f32>,
+    atoms_without: impl Fn(usize) -> Atoms,
+    sparse_coding: &SparseCodingConfig,
+) -> Array3<f32> {
+    let (shots, _, h, w) = support_features.dim();
+    let mut maps = Array3::zeros((shots, h, w));
+    for (shot, mut slot) in maps.outer_iter_mut().enumerate() {
+        let atoms = atoms_without(shot);
+        let left_out = support_features.slice(s![shot..=shot, .., .., ..]);
+        let unfolded = unfold(left_out, sparse_coding.receptive_field);
+        let codes = codes(unfolded.view(), &atoms, sparse_coding);
+        slot.assign(&energy_map(unfolded.view(), &atoms, codes.view(), [1, h, w]).index_axis(Axis(0), 0));
+    }
+    maps
+}
+
 #[cfg(test)]
 mod tests {
     use ndarray::Array4;
@@ -147,16 +169,7 @@ mod tests {
 
     #[test]
     fn one_shot_has_no_threshold() {
-        let features = Array4::zeros((1, 2, 2, 2));
-        let (coding, scoring) = (SparseCodingConfig::default(), ScoringConfig::default());
-        let none = Calibration::leave_one_shot_out(
-            features.view(),
-            |_| unreachable!("a single shot has no others"),
-            &coding,
-            &scoring,
-            0.1,
-        )
-        .unwrap();
+        let none = Calibration::new(Array3::zeros((1, 2, 2)).view(), &ScoringConfig::default(), 0.1).unwrap();
         assert_eq!(none, None);
     }
 
@@ -171,11 +184,23 @@ mod tests {
             let others: Vec<usize> = (0..3).filter(|other| *other != shot).collect();
             dictionary(features.select(Axis(0), &others).view(), 1)
         };
-        let calibration =
-            Calibration::leave_one_shot_out(features.view(), others, &coding, &ScoringConfig::default(), 0.1)
-                .unwrap()
-                .unwrap();
-        assert!(calibration.scores[0] < calibration.scores[2], "{calibration:?}");
-        calibration.check().unwrap();
+        let maps = leave_one_shot_out(features.view(), others, &coding);
+        for reference in [false, true] {
+            let scoring = ScoringConfig { reference, ..ScoringConfig::default() };
+            let calibration = Calibration::new(maps.view(), &scoring, 0.1).unwrap().unwrap();
+            assert!(calibration.scores[0] < calibration.scores[2], "{calibration:?}");
+            calibration.check().unwrap();
+        }
+    }
+
+    #[test]
+    fn relative_to_the_others_a_shot_that_is_twice_as_hard_scores_twice_as_high() {
+        let maps = Array3::from_shape_fn((3, 2, 2), |(shot, y, x)| {
+            (1.0 + y as f32 + 2.0 * x as f32) * if shot == 2 { 2.0 } else { 1.0 }
+        });
+        let scoring = ScoringConfig { reference: true, top_fraction: 1.0, ..ScoringConfig::default() };
+        let scores = Calibration::new(maps.view(), &scoring, 0.1).unwrap().unwrap().scores;
+        // The first is divided by 1.5 of itself, the last by its half.
+        assert!((scores[2] / scores[0] - 3.0).abs() < 1e-5, "{scores:?}");
     }
 }

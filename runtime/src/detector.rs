@@ -15,6 +15,7 @@ use crate::{
     bundle::{Bundle, BundleError},
     calibration::DEFAULT_FALSE_ALARM_RATE,
     dictionary::{AtomSelection, Dictionary, DictionaryFault, Shot},
+    reference::Reference,
     sparse_coding::{Atoms, codes, energy, energy_map, features_gradient, unfold},
 };
 
@@ -28,6 +29,7 @@ pub struct Detector {
 pub struct Scorer<'a> {
     detector: &'a mut Detector,
     atoms: Atoms,
+    reference: Option<Reference>,
     threshold: Option<f32>,
 }
 
@@ -62,6 +64,9 @@ pub struct Score {
     pub energy_map: Array2<f32>,
     /// Its mean, Eq. (8).
     pub energy: f32,
+    /// What is scored and drawn, \[h, w\]: the energy map, relative to the support's [`Reference`] where the bundle's
+    /// scoring asks for it.
+    pub scored_map: Array2<f32>,
     /// The mean of its highest values; see [`anomaly_score`].
     pub anomaly_score: f32,
     /// The dictionary's threshold; none if it holds a single shot.
@@ -157,6 +162,7 @@ impl Detector {
             bundle_sha256: self.bundle.sha256.clone(),
             shots: support.iter().map(|image| image.shot.clone()).collect(),
             support_features: self.backbone.features(images.view())?,
+            shot_maps: None,
             selection: adaptation.selection.or_else(|| AtomSelection::new(&manifest.sparse_coding, 0)),
             calibration: None,
         };
@@ -171,7 +177,8 @@ impl Detector {
     pub fn with_dictionary(&mut self, dictionary: &Dictionary) -> Result<Scorer<'_>, DetectorError> {
         dictionary.check_bundle(&self.bundle)?;
         let atoms = dictionary.atoms(&self.bundle.manifest.sparse_coding);
-        Ok(Scorer { threshold: dictionary.threshold(), detector: self, atoms })
+        let reference = dictionary.reference(&self.bundle.manifest.scoring);
+        Ok(Scorer { threshold: dictionary.threshold(), detector: self, atoms, reference })
     }
 }
 
@@ -212,12 +219,16 @@ impl Scorer<'_> {
         let maps = energy_map(unfolded.view(), &self.atoms, codes.view(), [1, h, w]);
         let energy = energy(maps.view())[0];
         let energy_map = maps.index_axis_move(Axis(0), 0);
-        let anomaly_score = anomaly_score(energy_map.view(), manifest.scoring.top_fraction);
+        let scored_map = match &self.reference {
+            Some(reference) => reference.relative(energy_map.view()),
+            None => energy_map.clone(),
+        };
+        let anomaly_score = anomaly_score(scored_map.view(), manifest.scoring.top_fraction);
         let elapsed = Elapsed { backbone, sparse_coding: start.elapsed() };
 
         let threshold = self.threshold;
         let anomalous = threshold.map(|threshold| anomaly_score > threshold);
-        Ok(Score { energy_map, energy, anomaly_score, threshold, anomalous, elapsed })
+        Ok(Score { energy_map, energy, scored_map, anomaly_score, threshold, anomalous, elapsed })
     }
 
     /// |d energy / d image| summed over channels, \[H, W\], of an image \[3, H, W\] in \[0, 1\]; exact through all
@@ -236,7 +247,7 @@ impl Scorer<'_> {
     }
 }
 
-/// The mean of the highest energies of a map: of ceil(`top_fraction` positions) of them.
+/// The mean of the highest values of a map: of ceil(`top_fraction` positions) of them.
 pub fn anomaly_score(energy_map: ArrayView2<f32>, top_fraction: f32) -> f32 {
     let mut energies: Vec<f32> = energy_map.iter().copied().collect();
     energies.sort_by(|a, b| b.total_cmp(a));

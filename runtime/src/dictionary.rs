@@ -9,15 +9,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ndarray::{Array2, Array4, Axis};
+use ndarray::{Array2, Array3, Array4, Axis};
 use safetensors::SafeTensors;
 pub use selection::AtomSelection;
 use serde::{Deserialize, Serialize};
-use sparsight_schemas::SparseCodingConfig;
+use sparsight_schemas::{ScoringConfig, SparseCodingConfig};
 
 use crate::{
     bundle::Bundle,
-    calibration::{Calibration, CalibrationError},
+    calibration::{Calibration, CalibrationError, leave_one_shot_out},
+    reference::Reference,
     replace::{ReplaceError, replace_file},
     sparse_coding::{Atoms, unfold},
     tensors::{self, TensorError},
@@ -31,6 +32,7 @@ pub const MOST_ATOMS: usize = 1 << 14;
 
 const LARGEST_FILE: u64 = 1 << 31;
 const SUPPORT_FEATURES: &str = "support_features";
+const SHOT_MAPS: &str = "shot_maps";
 
 /// A support, seen through the backbone of one bundle.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +45,8 @@ pub struct Dictionary {
     pub support_features: Array4<f32>,
     /// Which of the features become atoms; none for all.
     pub selection: Option<AtomSelection>,
+    /// The energy map of each shot, explained by the others, \[k, h, w\]; none for a single shot.
+    pub shot_maps: Option<Array3<f32>>,
     /// Scores of the shots and the threshold; none for a single shot.
     pub calibration: Option<Calibration>,
 }
@@ -99,6 +103,8 @@ pub enum DictionaryFault {
     TooManyAtoms(usize),
     #[error("{0}; adapt again")]
     Calibration(#[from] CalibrationError),
+    #[error("holds energy maps of shape {found:?}, its features say {expected:?}; adapt again")]
+    ShotMaps { found: [usize; 3], expected: [usize; 3] },
     #[error("is calibrated with {scores} scores for {shots} shots; adapt again")]
     CalibrationCount { scores: usize, shots: usize },
     #[error("was adapted with another bundle; adapt again with this one, {}", .0.display())]
@@ -174,7 +180,9 @@ impl Dictionary {
             calibration: self.calibration.clone(),
         };
         let header = serde_json::to_string(&header).map_err(DictionaryFault::Metadata)?;
-        Ok(tensors::to_bytes(&[(SUPPORT_FEATURES, self.support_features.clone().into_dyn())], Some(header))?)
+        let mut arrays = vec![(SUPPORT_FEATURES, self.support_features.clone().into_dyn())];
+        arrays.extend(self.shot_maps.clone().map(|maps| (SHOT_MAPS, maps.into_dyn())));
+        Ok(tensors::to_bytes(&arrays, Some(header))?)
     }
 
     /// The dictionary in a file's bytes.
@@ -193,13 +201,15 @@ impl Dictionary {
             (Some(max_atoms), Some(seed)) => Some(AtomSelection { max_atoms, seed }),
             _ => return Err(DictionaryFault::Selection),
         };
+        let tensors = SafeTensors::deserialize(bytes).map_err(TensorError::from)?;
         let dictionary = Self {
             bundle_sha256: header.bundle_sha256,
             shots: header.shots,
-            support_features: tensors::array(
-                &SafeTensors::deserialize(bytes).map_err(TensorError::from)?,
-                SUPPORT_FEATURES,
-            )?,
+            support_features: tensors::array(&tensors, SUPPORT_FEATURES)?,
+            shot_maps: match tensors.tensor(SHOT_MAPS) {
+                Ok(_) => Some(tensors::array(&tensors, SHOT_MAPS)?),
+                Err(_) => None,
+            },
             selection,
             calibration: header.calibration,
         };
@@ -226,18 +236,24 @@ impl Dictionary {
     /// # Errors
     /// A dictionary that breaks a rule or belongs to another bundle, or a rate outside of (0, 1).
     pub fn calibrate(&mut self, bundle: &Bundle, false_alarm_rate: f64) -> Result<(), DictionaryFault> {
-        self.calibration = None;
+        (self.shot_maps, self.calibration) = (None, None);
         self.check()?;
         self.check_bundle(bundle)?;
-        let config = &bundle.manifest.sparse_coding;
-        self.calibration = Calibration::leave_one_shot_out(
-            self.support_features.view(),
-            |shot| self.without(shot).atoms(config),
-            config,
-            &bundle.manifest.scoring,
-            false_alarm_rate,
-        )?;
+        if self.shots.len() > 1 {
+            let config = &bundle.manifest.sparse_coding;
+            let others = |shot| self.without(shot).atoms(config);
+            self.shot_maps = Some(leave_one_shot_out(self.support_features.view(), others, config));
+        }
+        let none = Array3::zeros((0, 0, 0));
+        let maps = self.shot_maps.as_ref().unwrap_or(&none);
+        self.calibration = Calibration::new(maps.view(), &bundle.manifest.scoring, false_alarm_rate)?;
         Ok(())
+    }
+
+    /// What energies are compared with, if the bundle's scoring asks for it; none for a single shot.
+    pub fn reference(&self, scoring: &ScoringConfig) -> Option<Reference> {
+        let maps = self.shot_maps.as_ref().filter(|_| scoring.reference)?;
+        Reference::new(maps.view())
     }
 
     /// The atoms that queries are explained with.
@@ -259,7 +275,7 @@ impl Dictionary {
     }
 
     /// The dictionary of all other shots, not calibrated: what it makes of the shot that is left out shows how good
-    /// images score that adaptation has not seen.
+    /// images score that adaptation has not seen. Its reference is that of the other shots.
     ///
     /// # Panics
     /// If there is no such shot.
@@ -268,6 +284,9 @@ impl Dictionary {
         let mut others = Self { calibration: None, ..self.clone() };
         others.shots.remove(shot);
         others.support_features.remove_index(Axis(0), shot);
+        if let Some(maps) = &mut others.shot_maps {
+            maps.remove_index(Axis(0), shot);
+        }
         others
     }
 
@@ -319,6 +338,15 @@ impl Dictionary {
         }
         if self.atom_count() > MOST_ATOMS {
             return Err(DictionaryFault::TooManyAtoms(self.atom_count()));
+        }
+        if let Some(maps) = &self.shot_maps {
+            let (found, (_, _, h, w)) = (maps.dim().into(), self.support_features.dim());
+            if found != [shots, h, w] {
+                return Err(DictionaryFault::ShotMaps { found, expected: [shots, h, w] });
+            }
+            if maps.iter().any(|energy| !(energy.is_finite() && *energy >= 0.0)) {
+                return Err(TensorError::NotFinite(SHOT_MAPS.into()).into());
+            }
         }
         if let Some(calibration) = &self.calibration {
             calibration.check()?;

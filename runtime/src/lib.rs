@@ -18,6 +18,7 @@ pub mod maps;
 mod matrix;
 pub mod npy;
 pub mod onnxruntime;
+pub mod reference;
 pub mod replace;
 pub mod sparse_coding;
 pub mod tensors;

@@ -135,6 +135,7 @@ mod tests {
                 seed: 0,
                 steps: 0,
                 data_fingerprint: None,
+                training: None,
                 config: Default::default(),
             },
         }

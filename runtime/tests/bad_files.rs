@@ -5,7 +5,7 @@
 
 use std::{fs, path::Path};
 
-use ndarray::{Array4, Axis};
+use ndarray::{Array3, Array4, Axis};
 use sparsight_runtime::{
     bundle::Bundle,
     calibration::{Calibration, Method},
@@ -29,7 +29,14 @@ fn bundle(name: &str) -> TempDir {
         scoring: config.scoring,
         tolerances: Tolerances::default(),
         files: BUNDLE_FILES.iter().map(|file| (file.to_string(), sha256_hex(file.as_bytes()))).collect(),
-        provenance: Provenance { version: "0".into(), seed: 0, steps: 0, data_fingerprint: None, config },
+        provenance: Provenance {
+            version: "0".into(),
+            seed: 0,
+            steps: 0,
+            data_fingerprint: None,
+            training: None,
+            config,
+        },
     };
     for file in BUNDLE_FILES {
         fs::write(folder.path().join(file), file).unwrap();
@@ -47,6 +54,7 @@ fn dictionary(bundle: &Bundle) -> Dictionary {
             ((n * 24 + c * 6 + y * 3 + x) as f32).sin()
         }),
         selection: None,
+        shot_maps: None,
         calibration: None,
     };
     dictionary.calibrate(bundle, 0.1).unwrap();
@@ -228,7 +236,7 @@ fn a_dictionary_that_contradicts_itself_is_neither_written_nor_read() {
     let fewer = whole.support_features.select(Axis(0), &[0, 1]);
     let calibration =
         Calibration { method: Method::LeaveOneShotOut, scores: vec![0.1, 0.2], false_alarm_rate: 0.1 };
-    let cases: [(Dictionary, &str); 6] = [
+    let cases: [(Dictionary, &str); 8] = [
         (
             Dictionary { support_features: fewer, ..whole.clone() },
             "lists 3 shots but holds the features of 2",
@@ -243,8 +251,17 @@ fn a_dictionary_that_contradicts_itself_is_neither_written_nor_read() {
         ),
         (Dictionary { calibration: Some(calibration), ..whole.clone() }, "2 scores for 3 shots"),
         (
+            Dictionary { shot_maps: Some(Array3::zeros((2, 2, 3))), ..whole.clone() },
+            "energy maps of shape [2, 2, 3]",
+        ),
+        (
+            Dictionary { shot_maps: Some(Array3::from_elem((3, 2, 3), f32::NAN)), ..whole.clone() },
+            "shot_maps",
+        ),
+        (
             Dictionary {
                 support_features: Array4::zeros((3, 1, 200, 200)),
+                shot_maps: None,
                 calibration: None,
                 ..whole.clone()
             },

@@ -13,7 +13,7 @@ use sparsight_runtime::{
     backbone::{Options, Provider},
     bundle::Bundle,
     detector::{Adaptation, Detector, SupportImage},
-    dictionary::{AtomSelection, Shot},
+    dictionary::{AtomSelection, Dictionary, Shot},
     onnxruntime::OnnxRuntimeError,
     replace::{sha256_hex, sha256_of_file},
     verify::{Probe, verify},
@@ -322,4 +322,36 @@ fn a_second_library_in_one_process_is_refused() {
     let error = sparsight_runtime::onnxruntime::load(Some(&other)).unwrap_err();
     assert!(matches!(&error, OnnxRuntimeError::AnotherLoaded { .. }), "{error}");
     assert_eq!(sparsight_runtime::onnxruntime::load(Some(&loaded)).unwrap().path, loaded);
+}
+
+#[test]
+fn scores_relative_to_the_support_are_energies_divided_by_what_the_shots_have_there() {
+    let plain = open(&tiny()).adapt(&support(&shots()), &Adaptation::default()).unwrap();
+    let maps = plain.shot_maps.clone().unwrap();
+    let folder = changed(|_, manifest| manifest.scoring.reference = true);
+    let mut detector = open(folder.path());
+    let dictionary = detector.adapt(&support(&shots()), &Adaptation::default()).unwrap();
+    assert_eq!(dictionary.shot_maps.as_ref(), Some(&maps), "the scoring changes no energy");
+
+    let query = noise_like(&shots().index_axis(Axis(0), 0).to_owned());
+    let score = detector.with_dictionary(&dictionary).unwrap().score(query.view()).unwrap();
+    let (count, mean) = (maps.dim().0 as f32, maps.mean().unwrap());
+    for ((place, energy), scored) in score.energy_map.indexed_iter().zip(&score.scored_map) {
+        let own: f32 = (0..maps.dim().0).map(|shot| maps[[shot, place.0, place.1]]).sum::<f32>() / count;
+        let expected = energy / (own + 0.3 * mean);
+        assert!((scored - expected).abs() <= 1e-5 * expected, "{place:?}: {scored} {expected}");
+    }
+    let again = Dictionary::from_bytes(&dictionary.to_bytes().unwrap()).unwrap();
+    assert_eq!(again, dictionary);
+}
+
+/// Three images that differ a little.
+fn shots() -> Array4<f32> {
+    let image = noise_like(&probe().query.index_axis(Axis(0), 0).to_owned());
+    let mut shots = Array4::zeros((3, image.dim().0, image.dim().1, image.dim().2));
+    for (i, mut shot) in shots.outer_iter_mut().enumerate() {
+        shot.assign(&image.mapv(|value| value * (0.8 + 0.1 * i as f32)));
+        shot.slice_mut(s![.., 4 * i..4 * i + 4, ..]).fill(0.5);
+    }
+    shots
 }

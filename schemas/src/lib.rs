@@ -18,7 +18,9 @@ pub use config::{
     PatchShape, ResizeFilter, ScoringConfig, Shrinkage, SparseCodingConfig, TrainingConfig,
 };
 pub use geometry::FeatureGeometry;
-pub use manifest::{BUNDLE_FILES, MANIFEST_SCHEMA_VERSION, Manifest, Provenance, Tolerances};
+pub use manifest::{
+    BUNDLE_FILES, MANIFEST_SCHEMA_VERSION, Manifest, Provenance, Tolerances, TrainingSummary,
+};
 pub use report::{
     CategoryFigures, EvaluationReport, MapFigures, PaperFigures, Protocol, ScoreRecord, Spread,
 };

@@ -63,8 +63,28 @@ pub struct Provenance {
     pub steps: usize,
     /// sha256 over the names and hashes of the training images; none for weights that came from elsewhere.
     pub data_fingerprint: Option<String>,
+    /// What the run's log says; none for weights that came from elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<TrainingSummary>,
     /// The config of the run.
     pub config: Config,
+}
+
+/// How a training went.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct TrainingSummary {
+    /// Seconds of all steps together.
+    pub seconds: f64,
+    /// Mean loss of the first tenth of the steps.
+    pub first_loss: f64,
+    /// Mean loss of the last tenth.
+    pub last_loss: f64,
+    /// AUROC of feature positions at the last validation; none without one.
+    pub position_auroc: Option<f64>,
+    /// AUROC of images at the last validation; none without one.
+    pub image_auroc: Option<f64>,
 }
 
 impl Default for Tolerances {

@@ -13,8 +13,8 @@ use sparsight_runtime::{
     verify::Probe,
 };
 use sparsight_schemas::{
-    Config, FeatureGeometry, MANIFEST_SCHEMA_VERSION, Manifest, Provenance, Tolerances, Valid, Violation,
-    lambda_schedule,
+    Config, FeatureGeometry, MANIFEST_SCHEMA_VERSION, Manifest, Provenance, Tolerances, TrainingSummary,
+    Valid, Violation, lambda_schedule,
 };
 
 use crate::{
@@ -54,12 +54,14 @@ pub enum ExportError {
 }
 
 /// Where the weights come from, for the manifest.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Origin {
     /// Training steps behind them.
     pub steps: usize,
     /// Fingerprint of the training images.
     pub data_fingerprint: Option<String>,
+    /// What the training's log says.
+    pub training: Option<TrainingSummary>,
 }
 
 /// Writes the bundle whole, or not at all; an older bundle at `path` is replaced.
@@ -95,6 +97,7 @@ pub fn export_bundle(
             seed: config.seed,
             steps: origin.steps,
             data_fingerprint: origin.data_fingerprint,
+            training: origin.training,
             config: (**config).clone(),
         },
     })?;

@@ -4,6 +4,7 @@
 pub mod curves;
 mod metrics_file;
 pub mod optimizer;
+pub mod summary;
 pub mod validation;
 pub mod workers;
 

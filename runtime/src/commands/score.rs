@@ -196,7 +196,7 @@ impl Score {
         let (width, height) = (pixels.width() as usize, pixels.height() as usize);
         let map = match self.map {
             _ if destination.heatmap.is_none() && destination.map.is_none() => None,
-            Map::Energy => Some(energy_map_on_image(figures.energy_map.view(), &manifest, height, width)),
+            Map::Energy => Some(energy_map_on_image(figures.scored_map.view(), &manifest, height, width)),
             Map::Gradient => {
                 let map = scorer.gradient_map(input.view())?;
                 Some(gradient_map_on_image(map.view(), &manifest, height, width))

@@ -6,8 +6,9 @@ use anyhow::{Context, Result};
 use sparsight_runtime::{backbone::Options, detector::Detector, verify::verify};
 use sparsight_schemas::{Config, Valid};
 use sparsight_trainer::{
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, Progress},
     export::{Origin, export_bundle},
+    training::summary::summarise,
     weights::read_parameters,
 };
 
@@ -34,8 +35,13 @@ pub fn run(args: ExportArgs) -> Result<()> {
         let config = config.unwrap_or(checkpoint.config);
         let parameters =
             read_parameters(&args.checkpoint.join("model.safetensors"), config.backbone.parameters())?;
-        let progress = checkpoint.progress;
-        (parameters, config, Origin { steps: progress.step, data_fingerprint: progress.data_fingerprint })
+        let Progress { step: steps, data_fingerprint, .. } = checkpoint.progress;
+        // The run's folder is the one around the checkpoint.
+        let training = match args.checkpoint.canonicalize()?.parent() {
+            Some(run) => summarise(run, steps)?,
+            None => None,
+        };
+        (parameters, config, Origin { steps, data_fingerprint, training })
     } else {
         let config = match config {
             Some(config) => config,

@@ -77,7 +77,14 @@ mod tests {
     fn dictionary(support_features: Array4<f32>, selection: Option<AtomSelection>) -> Dictionary {
         let shot = |i: usize| Shot { name: i.to_string(), sha256: i.to_string() };
         let shots = (0..support_features.dim().0).map(shot).collect();
-        Dictionary { bundle_sha256: String::new(), shots, support_features, selection, calibration: None }
+        Dictionary {
+            bundle_sha256: String::new(),
+            shots,
+            support_features,
+            selection,
+            shot_maps: None,
+            calibration: None,
+        }
     }
 
     fn config(receptive_field: usize) -> SparseCodingConfig {

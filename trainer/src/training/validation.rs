@@ -24,7 +24,7 @@ use crate::{
 const QUERIES: usize = 8;
 
 /// One line of `validation.jsonl`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Validation {
     /// Steps done.
     pub step: usize,

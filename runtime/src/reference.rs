@@ -1,0 +1,64 @@
+//! What energy is normal at each position of an image: what the shots themselves have there, each explained by the
+//! others. Scores are taken of energies relative to it. How the shots' maps come about is `calibration`'s.
+
+use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
+
+/// Share of the mean over all positions that is added to each position's own mean, so that places where a few shots
+/// happen to agree do not raise false alarms.
+const FLOOR: f32 = 0.3;
+
+/// Keeps quotients finite where all shots are explained perfectly.
+const SMALLEST: f32 = 1e-9;
+
+/// The reference of a support, \[h, w\].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reference {
+    map: Array2<f32>,
+}
+
+impl Reference {
+    /// r = mean_k(L_k) + 0.3 mean(L), from the energy map L_k of each shot, explained by the others, \[k, h, w\]; none
+    /// without a map.
+    pub fn new(shot_maps: ArrayView3<f32>) -> Option<Self> {
+        let mean = shot_maps.mean()?;
+        let map = shot_maps.mean_axis(Axis(0))?;
+        Some(Self { map: map.mapv(|energy| (energy + FLOOR * mean).max(SMALLEST)) })
+    }
+
+    /// e / r: the energies of a map \[h, w\] as multiples of what is normal where they are.
+    ///
+    /// # Panics
+    /// If the map has another shape.
+    pub fn relative(&self, energy_map: ArrayView2<f32>) -> Array2<f32> {
+        &energy_map / &self.map
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array3, array};
+
+    use super::*;
+
+    #[test]
+    fn energies_are_multiples_of_the_shots_own() {
+        let shots = array![[[1.0, 3.0]], [[3.0, 5.0]]]; // means by position 2 and 4, of all 3
+        let reference = Reference::new(shots.view()).unwrap();
+        let relative = reference.relative(array![[2.9, 9.8]].view());
+        assert!(
+            (&relative - &array![[1.0, 2.0]]).iter().all(|difference| difference.abs() < 1e-6),
+            "{relative}"
+        );
+    }
+
+    #[test]
+    fn shots_that_are_explained_perfectly_leave_quotients_finite() {
+        let reference = Reference::new(Array3::zeros((3, 2, 2)).view()).unwrap();
+        assert!(reference.relative(array![[0.0, 1.0], [0.5, 0.25]].view()).iter().all(|e| e.is_finite()));
+    }
+
+    #[test]
+    fn no_shots_make_no_reference() {
+        assert_eq!(Reference::new(Array3::zeros((0, 2, 2)).view()), None);
+    }
+}
