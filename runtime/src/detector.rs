@@ -1,6 +1,8 @@
 //! A bundle at work: adapts to a support, scores queries. It joins the steps and times them; how each is done is
 //! elsewhere.
 
+mod images;
+
 use std::{
     path::Path,
     time::{Duration, Instant},
@@ -111,12 +113,21 @@ pub enum DetectorError {
 }
 
 impl Detector {
-    /// Opens the bundle at `path` and loads its backbone.
+    /// Opens the bundle at `path` and loads its backbone: on CUDA if it starts, else on all cores, with the ONNX Runtime
+    /// that [`find`](crate::onnxruntime::find) finds.
+    ///
+    /// # Errors
+    /// As [`Detector::open_with`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, DetectorError> {
+        Self::open_with(path, &Options::default())
+    }
+
+    /// Opens the bundle at `path` and loads its backbone as `options` say.
     ///
     /// # Errors
     /// A bundle that is not whole, or a backbone that does not load.
-    pub fn open(path: &Path, options: &Options) -> Result<Self, DetectorError> {
-        let bundle = Bundle::open(path)?;
+    pub fn open_with(path: impl AsRef<Path>, options: &Options) -> Result<Self, DetectorError> {
+        let bundle = Bundle::open(path.as_ref())?;
         let backbone = Backbone::open(&bundle, options)?;
         Ok(Self { bundle, backbone })
     }
@@ -136,11 +147,39 @@ impl Detector {
         &mut self.backbone
     }
 
-    /// Makes the dictionary of a support and calibrates it.
+    /// Makes the dictionary of a support and calibrates it: what [`Detector::adapt`] does with images, to keep.
+    ///
+    /// ```
+    /// use sparsight_runtime::{
+    ///     detector::{Adaptation, Detector, SupportImage},
+    ///     dictionary::Dictionary,
+    ///     images::read_image,
+    /// };
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let temporary = tempfile::tempdir()?;
+    /// # let folder = "../fixtures/regress";
+    /// # let file = temporary.path().join("leather.dictionary");
+    /// let mut detector = Detector::open("../fixtures/bundles/tiny")?;
+    /// let input = detector.bundle().manifest.input;
+    /// let support = ["support/000.png", "support/001.png"]
+    ///     .map(|name| SupportImage::read(format!("{folder}/{name}"), &input));
+    /// let support = support.into_iter().collect::<Result<Vec<_>, _>>()?;
+    /// let adaptation = Adaptation { false_alarm_rate: 0.05, ..Adaptation::default() };
+    /// detector.dictionary(&support, &adaptation)?.write(&file)?;
+    ///
+    /// // Another day:
+    /// let dictionary = Dictionary::read_for(&file, detector.bundle())?;
+    /// let mut scorer = detector.with_dictionary(&dictionary)?;
+    /// let score = scorer.score(&read_image(format!("{folder}/queries/good/000.png"))?)?;
+    /// # assert_eq!(score.threshold, dictionary.threshold());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// No image, an image of another size or twice the same, too many atoms, or the backbone's failure.
-    pub fn adapt(
+    pub fn dictionary(
         &mut self,
         support: &[SupportImage],
         adaptation: &Adaptation,
@@ -196,7 +235,7 @@ impl Scorer<'_> {
     /// The features \[d, h, w\] of an image \[3, H, W\] in \[0, 1\], at the size of the bundle's input.
     ///
     /// # Errors
-    /// As [`Scorer::score`].
+    /// As [`Scorer::score_input`].
     pub fn features(&mut self, image: ArrayView3<f32>) -> Result<Array3<f32>, DetectorError> {
         let features = self.detector.backbone.features(image.insert_axis(Axis(0)))?;
         Ok(features.index_axis_move(Axis(0), 0))
@@ -206,7 +245,7 @@ impl Scorer<'_> {
     ///
     /// # Errors
     /// An image of another size, NaN on either side, or the backbone's failure.
-    pub fn score(&mut self, image: ArrayView3<f32>) -> Result<Score, DetectorError> {
+    pub fn score_input(&mut self, image: ArrayView3<f32>) -> Result<Score, DetectorError> {
         let start = Instant::now();
         let features = self.detector.backbone.features(image.insert_axis(Axis(0)))?;
         let backbone = start.elapsed();
@@ -235,7 +274,7 @@ impl Scorer<'_> {
     /// iterations, with the dictionary held fixed.
     ///
     /// # Errors
-    /// As [`Scorer::score`].
+    /// As [`Scorer::score_input`].
     pub fn gradient_map(&mut self, image: ArrayView3<f32>) -> Result<Array2<f32>, DetectorError> {
         let images = image.insert_axis(Axis(0));
         let backbone = &mut self.detector.backbone;

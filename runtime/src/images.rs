@@ -13,7 +13,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+pub use image::RgbImage;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use ndarray::Array3;
 use sparsight_schemas::InputConfig;
 
@@ -85,7 +86,8 @@ pub enum ImageError {
 ///
 /// # Errors
 /// Names the file and why it can't be used.
-pub fn read_image(path: &Path) -> Result<RgbImage, ImageError> {
+pub fn read_image(path: impl AsRef<Path>) -> Result<RgbImage, ImageError> {
+    let path = path.as_ref();
     decode_image(&read_image_file(path)?, path)
 }
 

@@ -4,6 +4,20 @@
 //! holds those of the support, [`sparse_coding`] explains a query with them, and what it can't explain is energy.
 //! [`detector`] joins these steps; [`maps`], [`heatmap`] and [`npy`] draw and store what they give.
 //!
+//! ```
+//! use sparsight_runtime::{detector::Detector, images::read_image};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (bundle, folder) = ("../fixtures/bundles/tiny", "../fixtures/regress");
+//! let good = [read_image(format!("{folder}/support/000.png"))?, read_image(format!("{folder}/support/001.png"))?];
+//! let image = read_image(format!("{folder}/queries/hole/000.png"))?;
+//! let score = Detector::open(bundle)?.adapt(&good)?.score(&image)?;
+//! println!("{} (threshold {:?})", score.anomaly_score, score.threshold);
+//! # assert_eq!(score.anomalous, score.threshold.map(|threshold| score.anomaly_score > threshold));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Architecture invariants: only [`onnxruntime`] and [`backbone`] know of ONNX Runtime; nothing here trains; no
 //! file is ever half-written ([`replace`]).
 

@@ -30,7 +30,7 @@ fn options() -> Options {
 }
 
 fn open(path: &Path) -> Detector {
-    Detector::open(path, &options()).unwrap()
+    Detector::open_with(path, &options()).unwrap()
 }
 
 /// A copy of the tiny bundle whose manifest lists whatever `change` made of its files.
@@ -122,10 +122,10 @@ fn a_shot_has_less_energy_than_noise() {
     let probe = probe();
     let shot = probe.support.index_axis(Axis(0), 0).to_owned();
     let mut detector = open(&tiny());
-    let dictionary = detector.adapt(&support(&probe.support), &Adaptation::default()).unwrap();
+    let dictionary = detector.dictionary(&support(&probe.support), &Adaptation::default()).unwrap();
     let mut scorer = detector.with_dictionary(&dictionary).unwrap();
     let (known, noise) =
-        (scorer.score(shot.view()).unwrap(), scorer.score(noise_like(&shot).view()).unwrap());
+        (scorer.score_input(shot.view()).unwrap(), scorer.score_input(noise_like(&shot).view()).unwrap());
     assert!(known.energy < noise.energy && known.anomaly_score < noise.anomaly_score);
     assert!(known.anomaly_score >= known.energy);
     assert_eq!(known.threshold, dictionary.threshold());
@@ -143,13 +143,13 @@ fn a_dictionary_without_a_shot_gives_the_score_that_calibration_has() {
     let mut detector = open(&tiny());
     let selection = Some(AtomSelection { max_atoms: 20, seed: 3 });
     let dictionary =
-        detector.adapt(&support(&images), &Adaptation { selection, ..Adaptation::default() }).unwrap();
+        detector.dictionary(&support(&images), &Adaptation { selection, ..Adaptation::default() }).unwrap();
     let expected = dictionary.calibration.clone().unwrap().scores;
     for (shot, expected) in expected.iter().enumerate() {
         let others = dictionary.without(shot);
         assert_eq!((others.shots.len(), others.threshold()), (2, None));
         let mut scorer = detector.with_dictionary(&others).unwrap();
-        let score = scorer.score(images.index_axis(Axis(0), shot)).unwrap().anomaly_score;
+        let score = scorer.score_input(images.index_axis(Axis(0), shot)).unwrap().anomaly_score;
         assert!((score - expected).abs() <= 1e-5 * expected, "{score}, not {expected}");
         let features = scorer.features(images.index_axis(Axis(0), shot)).unwrap();
         let stored = dictionary.support_features.index_axis(Axis(0), shot);
@@ -164,7 +164,7 @@ fn adapting_twice_gives_the_same_bytes() {
     let images = support(&probe().support);
     let adaptation =
         Adaptation { selection: Some(AtomSelection { max_atoms: 5, seed: 9 }), ..Adaptation::default() };
-    let bytes = || open(&tiny()).adapt(&images, &adaptation).unwrap().to_bytes().unwrap();
+    let bytes = || open(&tiny()).dictionary(&images, &adaptation).unwrap().to_bytes().unwrap();
     assert_eq!(bytes(), bytes());
 }
 
@@ -172,9 +172,9 @@ fn adapting_twice_gives_the_same_bytes() {
 fn one_shot_makes_a_dictionary_without_a_threshold() {
     let images = support(&probe().support.slice_move(s![..1, .., .., ..]));
     let mut detector = open(&tiny());
-    let dictionary = detector.adapt(&images, &Adaptation::default()).unwrap();
+    let dictionary = detector.dictionary(&images, &Adaptation::default()).unwrap();
     assert_eq!(dictionary.threshold(), None);
-    let score = detector.with_dictionary(&dictionary).unwrap().score(images[0].input.view()).unwrap();
+    let score = detector.with_dictionary(&dictionary).unwrap().score_input(images[0].input.view()).unwrap();
     assert_eq!((score.threshold, score.anomalous), (None, None));
 }
 
@@ -200,7 +200,7 @@ fn a_step_against_the_gradient_lowers_the_energy_as_it_says() {
     let probe = probe();
     let image = probe.query.index_axis(Axis(0), 0).to_owned();
     let mut detector = open(&tiny());
-    let dictionary = detector.adapt(&support(&probe.support), &Adaptation::default()).unwrap();
+    let dictionary = detector.dictionary(&support(&probe.support), &Adaptation::default()).unwrap();
     let map = detector.with_dictionary(&dictionary).unwrap().gradient_map(image.view()).unwrap();
     assert_eq!([map.dim().0, map.dim().1], image.shape()[1..]);
     let one = image.view().insert_axis(Axis(0));
@@ -213,8 +213,9 @@ fn a_step_against_the_gradient_lowers_the_energy_as_it_says() {
     let length = gradient.mapv(|g| g * g).sum().sqrt();
     let step = 0.002 * one.mapv(|v| v * v).sum().sqrt() / length;
     let mut scorer = detector.with_dictionary(&dictionary).unwrap();
-    let mut energy =
-        |by: f32| scorer.score((&image + &(&gradient.index_axis(Axis(0), 0) * by)).view()).unwrap().energy;
+    let mut energy = |by: f32| {
+        scorer.score_input((&image + &(&gradient.index_axis(Axis(0), 0) * by)).view()).unwrap().energy
+    };
     let slope = (energy(step) - energy(-step)) / (2.0 * step);
     assert!((slope / (length * length) - 1.0).abs() < 0.05, "{slope} {}", length * length);
 }
@@ -223,11 +224,11 @@ fn a_step_against_the_gradient_lowers_the_energy_as_it_says() {
 fn an_image_with_nan_has_no_score() {
     let probe = probe();
     let mut detector = open(&tiny());
-    let dictionary = detector.adapt(&support(&probe.support), &Adaptation::default()).unwrap();
+    let dictionary = detector.dictionary(&support(&probe.support), &Adaptation::default()).unwrap();
     let mut image = probe.query.index_axis(Axis(0), 0).to_owned();
     image[[0, 0, 0]] = f32::NAN;
     let mut scorer = detector.with_dictionary(&dictionary).unwrap();
-    assert_says(&error_of(scorer.score(image.view())), &["NaN"]);
+    assert_says(&error_of(scorer.score_input(image.view())), &["NaN"]);
     assert_says(&error_of(scorer.gradient_map(image.view())), &["NaN"]);
 }
 
@@ -236,10 +237,13 @@ fn images_of_another_size_and_empty_batches_are_refused() {
     let mut detector = open(&tiny());
     let wide = Array4::zeros((1, 3, 8, 8));
     assert_says(&error_of(detector.backbone_mut().features(wide.view())), &["[1, 3, 8, 8]"]);
-    assert_says(&error_of(detector.adapt(&support(&wide), &Adaptation::default())), &["0.png", "[3, 8, 8]"]);
+    assert_says(
+        &error_of(detector.dictionary(&support(&wide), &Adaptation::default())),
+        &["0.png", "[3, 8, 8]"],
+    );
     let none = probe().query.slice_move(s![..0, .., .., ..]);
     assert_says(&error_of(detector.backbone_mut().features(none.view())), &["at least one image"]);
-    assert_says(&error_of(detector.adapt(&[], &Adaptation::default())), &["no shots"]);
+    assert_says(&error_of(detector.dictionary(&[], &Adaptation::default())), &["no shots"]);
 }
 
 #[test]
@@ -247,7 +251,7 @@ fn the_same_image_twice_is_refused() {
     let images = support(&probe().support);
     let twice = [images[0].clone(), images[0].clone()];
     assert_says(
-        &error_of(open(&tiny()).adapt(&twice, &Adaptation::default())),
+        &error_of(open(&tiny()).dictionary(&twice, &Adaptation::default())),
         &["0.png", "give each image once"],
     );
 }
@@ -275,21 +279,21 @@ fn a_graph_with_other_inputs_is_refused() {
     let folder = changed(|path, _| {
         fs::copy(path.join("backbone_vjp.onnx"), path.join("backbone.onnx")).unwrap();
     });
-    let error = error_of(Detector::open(folder.path(), &options()));
+    let error = error_of(Detector::open_with(folder.path(), &options()));
     assert_says(&error, &["backbone.onnx", "features_gradient", "export the bundle again"]);
 }
 
 #[test]
 fn a_file_that_is_no_graph_is_refused() {
     let folder = changed(|path, _| fs::write(path.join("backbone.onnx"), "no graph").unwrap());
-    let error = error_of(Detector::open(folder.path(), &options()));
+    let error = error_of(Detector::open_with(folder.path(), &options()));
     assert_says(&error, &["backbone.onnx", "ONNX Runtime can't load it", "export the bundle again"]);
 }
 
 #[test]
 fn a_dictionary_of_another_bundle_is_refused() {
     let folder = changed(|_, manifest| manifest.name = "other".into());
-    let dictionary = open(&tiny()).adapt(&support(&probe().support), &Adaptation::default()).unwrap();
+    let dictionary = open(&tiny()).dictionary(&support(&probe().support), &Adaptation::default()).unwrap();
     assert_says(
         &error_of(open(folder.path()).with_dictionary(&dictionary)),
         &["adapted with another bundle"],
@@ -298,7 +302,7 @@ fn a_dictionary_of_another_bundle_is_refused() {
 
 #[test]
 fn cuda_starts_or_says_why_not_and_auto_falls_back() {
-    let with = |provider| Detector::open(&tiny(), &Options { provider, ..options() });
+    let with = |provider| Detector::open_with(&tiny(), &Options { provider, ..options() });
     let auto = with(Provider::Auto).unwrap();
     match with(Provider::Cuda) {
         Ok(detector) => {
@@ -326,15 +330,15 @@ fn a_second_library_in_one_process_is_refused() {
 
 #[test]
 fn scores_relative_to_the_support_are_energies_divided_by_what_the_shots_have_there() {
-    let plain = open(&tiny()).adapt(&support(&shots()), &Adaptation::default()).unwrap();
+    let plain = open(&tiny()).dictionary(&support(&shots()), &Adaptation::default()).unwrap();
     let maps = plain.shot_maps.clone().unwrap();
     let folder = changed(|_, manifest| manifest.scoring.reference = true);
     let mut detector = open(folder.path());
-    let dictionary = detector.adapt(&support(&shots()), &Adaptation::default()).unwrap();
+    let dictionary = detector.dictionary(&support(&shots()), &Adaptation::default()).unwrap();
     assert_eq!(dictionary.shot_maps.as_ref(), Some(&maps), "the scoring changes no energy");
 
     let query = noise_like(&shots().index_axis(Axis(0), 0).to_owned());
-    let score = detector.with_dictionary(&dictionary).unwrap().score(query.view()).unwrap();
+    let score = detector.with_dictionary(&dictionary).unwrap().score_input(query.view()).unwrap();
     let (count, mean) = (maps.dim().0 as f32, maps.mean().unwrap());
     for ((place, energy), scored) in score.energy_map.indexed_iter().zip(&score.scored_map) {
         let own: f32 = (0..maps.dim().0).map(|shot| maps[[shot, place.0, place.1]]).sum::<f32>() / count;

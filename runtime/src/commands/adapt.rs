@@ -64,7 +64,7 @@ impl Adapt {
             None => AtomSelection::new(&detector.bundle().manifest.sparse_coding, self.seed),
         };
         let adaptation = Adaptation { false_alarm_rate: self.false_alarm_rate, selection };
-        let dictionary = detector.adapt(&support, &adaptation)?;
+        let dictionary = detector.dictionary(&support, &adaptation)?;
         dictionary.write(&self.output)?;
         note(format_args!("{}: {}", self.output.display(), summary(&dictionary)));
         note(format_args!("{}", promise(dictionary.calibration.as_ref(), self.false_alarm_rate)));

@@ -109,7 +109,7 @@ fn measure(scorer: &mut Scorer, source: &Source, i: usize, input: &InputConfig) 
     let start = Instant::now();
     let image = source.load(i, input)?;
     let decode = start.elapsed();
-    let elapsed = scorer.score(image.view())?.elapsed;
+    let elapsed = scorer.score_input(image.view())?.elapsed;
     let total = start.elapsed();
     let start = Instant::now();
     scorer.gradient_map(image.view())?;

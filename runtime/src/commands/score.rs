@@ -192,7 +192,7 @@ impl Score {
         let pixels = read_image(path)?;
         let manifest = scorer.detector().bundle().manifest.clone();
         let input = to_input(&pixels, &manifest.input);
-        let figures = scorer.score(input.view())?;
+        let figures = scorer.score_input(input.view())?;
         let (width, height) = (pixels.width() as usize, pixels.height() as usize);
         let map = match self.map {
             _ if destination.heatmap.is_none() && destination.map.is_none() => None,

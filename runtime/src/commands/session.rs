@@ -41,7 +41,7 @@ impl BackboneFlags {
             threads: self.threads.map_or(0, NonZeroUsize::get),
             library: self.onnxruntime.clone(),
         };
-        let detector = Detector::open(bundle, &options)?;
+        let detector = Detector::open_with(bundle, &options)?;
         let backbone = detector.backbone();
         if verbose {
             let library = backbone.library();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use sparsight_runtime::{backbone::Options, detector::Detector, verify::verify};
+use sparsight_runtime::{detector::Detector, verify::verify};
 use sparsight_schemas::{Config, Valid};
 use sparsight_trainer::{
     checkpoint::{Checkpoint, Progress},
@@ -52,7 +52,7 @@ pub fn run(args: ExportArgs) -> Result<()> {
     };
     export_bundle(&parameters, &config, origin, &args.output)?;
 
-    match Detector::open(&args.output, &Options::default()) {
+    match Detector::open(&args.output) {
         Ok(mut detector) => {
             let stages = verify(&mut detector).with_context(|| args.output.display().to_string())?;
             if let Some(stage) = stages.iter().find(|stage| !stage.holds()) {

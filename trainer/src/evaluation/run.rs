@@ -96,9 +96,9 @@ pub fn take_run(
     let adaptation = Adaptation { false_alarm_rate: rate, ..Adaptation::default() };
     let images: Vec<SupportImage> = support.iter().map(|good| good.support.clone()).collect();
     let inputs: Vec<ArrayView3<f32>> = images.iter().map(|image| image.input.view()).collect();
-    let dictionary = detectors.detector.adapt(&images, &adaptation)?;
+    let dictionary = detectors.detector.dictionary(&images, &adaptation)?;
     let random = match &mut detectors.random {
-        Some(random) => Some(random.adapt(&images, &adaptation)?),
+        Some(random) => Some(random.dictionary(&images, &adaptation)?),
         None => None,
     };
 
@@ -211,7 +211,7 @@ impl<'a> Adapted<'a> {
         };
         let (wants_energy, wants_gradient) = (wants(Map::Energy), wants(Map::Gradient));
         let energy =
-            if wants_energy { self.scorer.score(input)?.scored_map } else { Array2::default((0, 0)) };
+            if wants_energy { self.scorer.score_input(input)?.scored_map } else { Array2::default((0, 0)) };
         let gradient =
             if wants_gradient { self.scorer.gradient_map(input)? } else { Array2::default((0, 0)) };
         let manifest = self.scorer.detector().bundle().manifest.clone();
@@ -223,7 +223,7 @@ impl<'a> Adapted<'a> {
                 Prepared::Map(Map::Product) => RawMap::Product(energy.clone(), gradient.clone()),
                 Prepared::Knn(nearest) => RawMap::Positions(nearest.map(self.scorer.features(input)?.view())),
                 Prepared::Difference => RawMap::Pixels(difference_map(input, self.inputs)),
-                Prepared::Random(scorer) => RawMap::Positions(scorer.score(input)?.scored_map),
+                Prepared::Random(scorer) => RawMap::Positions(scorer.score_input(input)?.scored_map),
             };
             let score = match &map {
                 RawMap::Positions(values) | RawMap::Pixels(values) => {
