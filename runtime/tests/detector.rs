@@ -302,7 +302,7 @@ fn a_dictionary_of_another_bundle_is_refused() {
 
 #[test]
 fn cuda_starts_or_says_why_not_and_auto_falls_back() {
-    let with = |provider| Detector::open_with(&tiny(), &Options { provider, ..options() });
+    let with = |provider| Detector::open_with(tiny(), &Options { provider, ..options() });
     let auto = with(Provider::Auto).unwrap();
     match with(Provider::Cuda) {
         Ok(detector) => {

@@ -37,8 +37,8 @@ impl RandomWeights {
         let bundle = folder.path().join("bundle");
         export_bundle(&parameters, &config, Origin::default(), &bundle)
             .map_err(|error| EvaluationError::Export(Box::new(error)))?;
-        let detector = Detector::open_with(&bundle, options)
-            .map_err(|error| EvaluationError::Random(Box::new(error)))?;
+        let detector =
+            Detector::open_with(bundle, options).map_err(|error| EvaluationError::Random(Box::new(error)))?;
         Ok(Self { detector, _folder: folder })
     }
 
