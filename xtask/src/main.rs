@@ -3,6 +3,7 @@
 
 mod bench;
 mod demo;
+mod dist;
 mod fixtures;
 mod folders;
 mod json_schemas;
@@ -40,6 +41,8 @@ enum Task {
     Demo(demo::Demo),
     /// Measure what scoring costs: time, memory, size
     Bench(bench::Bench),
+    /// Make the archive that ships: program, ONNX Runtime, bundle, licences, manual pages, completions
+    Dist(dist::Dist),
     /// Compare the released binary's report with the committed snapshot
     Regress,
     /// Remake the generated files under fixtures/ and schemas/json/
@@ -67,6 +70,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Test { quick } => test::run(&workspace, quick),
         Task::Demo(demo) => demo::run(&workspace, &demo),
         Task::Bench(bench) => bench::run(&workspace, &bench),
+        Task::Dist(dist) => dist::run(&workspace, &dist),
         Task::Regress => regress::run(&workspace),
         Task::Fixtures { check } => fixtures::run(&workspace, &workspace.build_sparsight_train()?, check),
     }

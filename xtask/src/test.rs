@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::workspace::Workspace;
-use crate::{fixtures, process, regress, setup};
+use crate::{dist, fixtures, process, regress, setup};
 
 /// One part: what it is called, and what it does.
 type Part<'a> = (&'static str, Box<dyn Fn() -> Result<()> + 'a>);
@@ -28,6 +28,7 @@ pub fn run(workspace: &Workspace, quick: bool) -> Result<()> {
         Box::new(|| fixtures::run(workspace, &workspace.binary("debug", "sparsight-train"), true)),
     ));
     parts.push(("regress", Box::new(|| regress::run(workspace))));
+    parts.push(("archive", Box::new(|| dist::check(workspace))));
     if !quick {
         parts.push(("dependencies", Box::new(|| dependencies(workspace))));
     }

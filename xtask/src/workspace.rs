@@ -61,6 +61,14 @@ impl Workspace {
         Ok(self.binary("debug", "sparsight-train"))
     }
 
+    /// Builds the program that writes the manual pages and says where it is. It has the features of the whole
+    /// workspace, and so the dependencies, that the tests have: after them nothing is left to build.
+    pub fn build_sparsight_pages(&self) -> Result<PathBuf> {
+        let build = ["build", "--workspace", "--exclude", "xtask", "--example", "sparsight-pages"];
+        process::run(&mut self.cargo(build))?;
+        Ok(self.binary("debug/examples", "sparsight-pages"))
+    }
+
     /// Where cargo puts a program.
     pub fn binary(&self, profile: &str, name: &str) -> PathBuf {
         self.target.join(profile).join(name).with_extension(env::consts::EXE_EXTENSION)

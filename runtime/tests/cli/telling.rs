@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::sandbox::{Sandbox, bundle, failure, names, sparsight};
+use crate::sandbox::{Sandbox, bundle, failure, names, sparsight, texture};
 
 #[test]
 fn the_bundle_gives_on_this_machine_what_it_gave_where_it_was_made() {
@@ -122,6 +122,39 @@ fn wrong_usage_exits_with_2() {
 fn verbose_names_the_library_and_the_provider() {
     let assert = sparsight("verify").arg(bundle()).arg("-v").assert().success();
     names(&String::from_utf8_lossy(&assert.get_output().stderr), &["ONNX Runtime: ", "provider: cpu"]);
+}
+
+/// A pipe never gets colours; a terminal does, unless NO_COLOR says otherwise.
+#[cfg(target_os = "linux")]
+#[test]
+fn only_terminals_get_colours_and_no_color_is_honoured() {
+    let sandbox = Sandbox::new();
+    let (dictionary, image) = (sandbox.dictionary(), sandbox.image("other.png", texture(90, 70, 99)));
+    let program = assert_cmd::cargo::cargo_bin("sparsight");
+    let scored = |terminal: bool, no_color: &str| {
+        let quoted = |path: &std::path::Path| format!("'{}'", path.display());
+        let [program, bundle, dictionary, image] =
+            [&program, &bundle(), &dictionary, &image].map(|path| quoted(path));
+        let line = format!("{program} score {bundle} {dictionary} {image} --provider cpu");
+        let mut command = match terminal {
+            true => assert_cmd::Command::new("script"),
+            false => assert_cmd::Command::new("sh"),
+        };
+        match terminal {
+            true => command.args(["-qec", &line, "/dev/null"]),
+            false => command.args(["-c", &line]),
+        };
+        let assert = command.env("NO_COLOR", no_color).assert().success();
+        String::from_utf8_lossy(&assert.get_output().stdout).into_owned()
+    };
+    let pipe = scored(false, "");
+    assert!(pipe.contains("anomalous") && !pipe.contains('\x1b'), "{pipe:?}");
+    if std::process::Command::new("script").arg("--version").output().is_err() {
+        eprintln!("skipped: there is no `script` to make a terminal with");
+        return;
+    }
+    assert!(scored(true, "").contains("\x1b[31manomalous"), "{}", scored(true, ""));
+    assert!(!scored(true, "1").contains('\x1b'), "{}", scored(true, "1"));
 }
 
 #[test]
