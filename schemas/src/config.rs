@@ -83,8 +83,8 @@ pub struct BackboneConfig {
     pub strides: Vec<usize>,
     /// Channels d of the features.
     pub feature_channels: usize,
-    /// Add to the head, before its tanh, a linear map of each position's mean colour: the group norms discard how
-    /// bright an image is, which some defects are told by. Beyond the paper.
+    /// Add to the features a linear map of each position's mean colour, relative to the whole image's: the group norms
+    /// discard how bright a place is, which some defects are told by. Beyond the paper.
     pub image_shortcut: bool,
 }
 

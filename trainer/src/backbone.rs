@@ -28,7 +28,8 @@ struct Stage {
     shortcut: Layer,
 }
 
-/// The mean colour of each position's pixels, mixed into the head's output past all norms.
+/// The mean colour of each position's pixels, relative to the whole image's, mixed and added to the features: past all
+/// norms, and past the tanh, which would saturate.
 #[derive(Clone, Debug)]
 struct ImageShortcut {
     window: Window,
@@ -54,6 +55,7 @@ pub struct Tape<T> {
     stem: Normed<T>,
     stages: Vec<StageTape<T>>,
     head: Normed<T>,
+    tanh: T,
     /// The features, \[N,d,h,w\].
     pub features: T,
 }
@@ -130,11 +132,12 @@ impl Backbone {
         }
 
         let head = self.head.forward(ops, &x); // [N,d,h,w]
+        let tanh = ops.tanh(&head.output);
         let features = match &self.shortcut {
-            Some(shortcut) => ops.tanh(&ops.add(&head.output, &shortcut.forward(ops, &normalized))),
-            None => ops.tanh(&head.output),
+            Some(shortcut) => ops.add(&tanh, &shortcut.forward(ops, &normalized)),
+            None => tanh.clone(),
         };
-        Tape { stem, stages, head, features }
+        Tape { stem, stages, head, tanh, features }
     }
 
     /// Gradient in the image \[N,3,H,W\] of the features' product with `features_gradient` \[N,d,h,w\].
@@ -144,9 +147,8 @@ impl Backbone {
         tape: &Tape<O::Tensor>,
         features_gradient: &O::Tensor,
     ) -> O::Tensor {
-        let slope = ops.affine(&ops.mul(&tape.features, &tape.features), -1.0, 1.0); // tanh' = 1 - tanh^2
-        let before_tanh = ops.mul(features_gradient, &slope);
-        let mut g = self.head.vjp(ops, &tape.head, &before_tanh);
+        let slope = ops.affine(&ops.mul(&tape.tanh, &tape.tanh), -1.0, 1.0); // tanh' = 1 - tanh^2
+        let mut g = self.head.vjp(ops, &tape.head, &ops.mul(features_gradient, &slope));
 
         for (stage, tape) in self.stages.iter().zip(&tape.stages).rev() {
             let through = ops.mul(&g, &ops.elu_slope(&tape.second.output));
@@ -159,7 +161,7 @@ impl Backbone {
         let g = ops.transposed_average_pool(&g, POOL, self.stem.to);
         let g = self.stem.vjp(ops, &tape.stem, &ops.mul(&g, &ops.elu_slope(&tape.stem.output)));
         let g = match &self.shortcut {
-            Some(shortcut) => ops.add(&g, &shortcut.vjp(ops, &before_tanh)),
+            Some(shortcut) => ops.add(&g, &shortcut.vjp(ops, features_gradient)),
             None => g,
         };
         ops.affine(&g, 2.0, 0.0)
@@ -183,16 +185,19 @@ impl ImageShortcut {
         Self { window, onto: image, to, coverage }
     }
 
-    /// W mean(x): \[N,3,H,W\] to \[N,d,h,w\].
+    /// W (c - mean(c)), c being the mean colours: \[N,3,H,W\] to \[N,d,h,w\]. Without the image's own level, which
+    /// changes with its exposure.
     fn forward<O: Operations>(&self, ops: &O, x: &O::Tensor) -> O::Tensor {
         let means = ops.mul(&ops.average_pool(x, self.window), &ops.plane(&self.coverage, self.to));
-        ops.convolution(&means, &ops.parameter(IMAGE_SHORTCUT), Window::centred(1, 1))
+        let relative = ops.sub(&means, &ops.mean(&means));
+        ops.convolution(&relative, &ops.parameter(IMAGE_SHORTCUT), Window::centred(1, 1))
     }
 
     /// The transpose of `forward`, which is linear.
     fn vjp<O: Operations>(&self, ops: &O, g: &O::Tensor) -> O::Tensor {
         let weight = ops.parameter(IMAGE_SHORTCUT);
         let g = ops.transposed_convolution(g, &weight, Window::centred(1, 1), self.to);
+        let g = ops.sub(&g, &ops.mean(&g));
         let g = ops.mul(&g, &ops.plane(&self.coverage, self.to));
         ops.transposed_average_pool(&g, self.window, self.onto)
     }
