@@ -23,3 +23,42 @@ fn main() -> ExitCode {
     let _ = writeln!(io::stderr(), "error: {line}");
     ExitCode::from(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::commands::Cli;
+
+    /// The commands below `command` and itself, but for the help that clap adds.
+    fn visit(command: &clap::Command, check: &mut impl FnMut(&clap::Command)) {
+        check(command);
+        command
+            .get_subcommands()
+            .filter(|below| below.get_name() != "help")
+            .for_each(|below| visit(below, check));
+    }
+
+    #[test]
+    fn every_command_and_group_of_commands_has_an_example() {
+        let command = Cli::command();
+        command.clone().debug_assert();
+        let mut visited = 0;
+        visit(&command, &mut |command| {
+            let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(text.contains("Example:\n  sparsight "), "{} has no example", command.get_name());
+            visited += 1;
+        });
+        assert!(visited > 5, "there are only {visited} commands");
+    }
+
+    #[test]
+    fn every_argument_is_explained() {
+        visit(&Cli::command(), &mut |command| {
+            for argument in command.get_arguments().filter(|argument| argument.get_id() != "help") {
+                let explained = argument.get_help().is_some();
+                assert!(explained, "{} of {} is not explained", argument.get_id(), command.get_name());
+            }
+        });
+    }
+}

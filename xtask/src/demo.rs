@@ -22,6 +22,7 @@ const SHOTS: usize = 10;
 
 /// What to adapt to.
 #[derive(Args)]
+#[command(after_help = "Example:\n  cargo xtask demo\n  cargo xtask demo --data mvtec --category leather")]
 pub struct Demo {
     /// A folder of categories in the MVTec-AD layout, in place of the procedural ones
     #[arg(long, value_name = "DIR", requires = "category")]

@@ -21,7 +21,11 @@ use clap::{Parser, Subcommand};
 
 /// The tasks of Sparsight's workspace.
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    after_help = "Example:\n  cargo xtask demo\n  cargo xtask test"
+)]
 struct Arguments {
     #[command(subcommand)]
     task: Task,
@@ -30,8 +34,10 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     /// Fetch ONNX Runtime into the target directory, unless ORT_DYLIB_PATH names one
+    #[command(after_help = "Example:\n  cargo xtask setup")]
     Setup,
     /// Run everything that CI runs
+    #[command(after_help = "Example:\n  cargo xtask test --quick")]
     Test {
         /// Leave out the lints, the documentation and the check of the dependencies
         #[arg(long)]
@@ -44,8 +50,10 @@ enum Task {
     /// Make the archive that ships: program, ONNX Runtime, bundle, licences, manual pages, completions
     Dist(dist::Dist),
     /// Compare the released binary's report with the committed snapshot
+    #[command(after_help = "Example:\n  cargo xtask regress")]
     Regress,
     /// Remake the generated files under fixtures/ and schemas/json/
+    #[command(after_help = "Example:\n  cargo xtask fixtures --check")]
     Fixtures {
         /// Change nothing; fail if a committed file is stale
         #[arg(long)]
@@ -73,5 +81,21 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Dist(dist) => dist::run(&workspace, &dist),
         Task::Regress => regress::run(&workspace),
         Task::Fixtures { check } => fixtures::run(&workspace, &workspace.build_sparsight_train()?, check),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_help_has_an_example() {
+        let command = Arguments::command();
+        for task in command.get_subcommands().chain([&command]) {
+            let text = task.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(text.contains("Example:\n  cargo xtask "), "{} has no example", task.get_name());
+        }
     }
 }

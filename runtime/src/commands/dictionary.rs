@@ -23,6 +23,7 @@ use super::{
 
 /// List, add or remove the shots of a dictionary
 #[derive(clap::Subcommand)]
+#[command(after_help = "Example:\n  sparsight dictionary list leather.dictionary")]
 pub enum Dictionary {
     List(List),
     Add(Add),
