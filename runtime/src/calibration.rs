@@ -1,4 +1,5 @@
-//! The threshold of a dictionary, from its own shots alone. No anomaly is needed, and none is looked at.
+//! The threshold of a dictionary, from good images alone: its own shots, or others held out. No anomaly is needed, and
+//! none is looked at.
 
 use ndarray::{Array3, ArrayView3, ArrayView4, Axis, s};
 use serde::{Deserialize, Serialize};
@@ -13,24 +14,38 @@ use crate::{
 /// The share of good images that may be called anomalous, if the caller does not say.
 pub const DEFAULT_FALSE_ALARM_RATE: f64 = 0.1;
 
+/// The smallest false alarm rate that `count` good images can guarantee, 1 / (count + 1): the next good image is as likely
+/// as any of them to be the highest.
+pub fn smallest_rate(count: usize) -> f64 {
+    1.0 / (count + 1) as f64
+}
+
+/// The good images that it takes to guarantee `rate`.
+pub fn images_needed(rate: f64) -> usize {
+    (1.0 / rate - 1.0 - 1e-9).ceil().max(1.0) as usize
+}
+
 /// How good images score, and the threshold that follows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
     /// How the scores were taken.
     pub method: Method,
-    /// The anomaly score of each shot, in the order of the shots.
+    /// The anomaly score of each shot, in the order of the shots, or of each image held out.
     pub scores: Vec<f32>,
     /// The share of good images that may be called anomalous, between 0 and 1.
     pub false_alarm_rate: f64,
 }
 
-/// How the scores of the support were taken.
+/// How the scores were taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// Each shot by the dictionary of all others.
+    /// Each shot by the dictionary of all others. A new image has one shot more to explain it, so it scores no higher on
+    /// average, and the threshold errs on the high side.
     LeaveOneShotOut,
+    /// Good images that are no shots, by the whole dictionary, as new images are: the guarantee is exact.
+    HeldOut,
 }
 
 /// Why a calibration can't be.
@@ -40,8 +55,8 @@ pub enum CalibrationError {
     #[error("false alarm rate {0}; must be above 0 and below 1")]
     Rate(f64),
     /// A score is NaN, infinite or negative, or there are none.
-    #[error("calibration scores must be finite, not negative and at least 2")]
-    Scores,
+    #[error("calibration scores must be finite, not negative and at least {0}")]
+    Scores(usize),
 }
 
 impl Calibration {
@@ -76,18 +91,57 @@ impl Calibration {
         Ok(Some(Self { scores: scores.collect(), ..calibration }))
     }
 
+    /// The calibration of the `scores` of good images that are no shots.
+    ///
+    /// # Errors
+    /// A false alarm rate outside of (0, 1), no score, or one that is NaN, infinite or negative.
+    pub fn held_out(scores: Vec<f32>, false_alarm_rate: f64) -> Result<Self, CalibrationError> {
+        let calibration = Self { method: Method::HeldOut, scores, false_alarm_rate };
+        calibration.check()?;
+        Ok(calibration)
+    }
+
     /// The conformal quantile: the ceil((k + 1) (1 - R))-th smallest of the k scores, or the largest if there are too
-    /// few shots for the rate R. Another good image, drawn like the shots, scores higher with a probability of at
-    /// most [`Calibration::guaranteed_rate`].
+    /// few for the rate R. Another good image, drawn like those, scores higher with a probability of at most
+    /// [`Calibration::guaranteed_rate`].
     pub fn threshold(&self) -> f32 {
         let mut scores = self.scores.clone();
         scores.sort_by(f32::total_cmp);
         scores.get(self.rank() - 1).copied().unwrap_or(f32::INFINITY)
     }
 
-    /// The false alarm rate that the threshold keeps: at most the one asked for, but never below 1 / (k + 1).
+    /// The false alarm rate that the threshold keeps: at most the one asked for, but never below
+    /// [`smallest_rate`]`(k)`. It is an average over the draws of the images calibrated with; see
+    /// [`Calibration::rate_of_nine_in_ten`] for a single draw.
     pub fn guaranteed_rate(&self) -> f64 {
-        1.0 - self.rank() as f64 / (self.scores.len() + 1) as f64
+        (self.scores.len() + 1 - self.rank()) as f64 / (self.scores.len() + 1) as f64
+    }
+
+    /// The false alarm rate that nine draws of the images in ten stay below. With continuous scores the rate of the
+    /// rank-th of k is distributed as Beta(k + 1 - rank, rank); this is its 0.9 quantile.
+    pub fn rate_of_nine_in_ten(&self) -> f64 {
+        let (count, above) = (self.scores.len(), self.scores.len() - self.rank());
+        // The rate exceeds x if at most `above` of the k scores lie in the highest share x.
+        let exceeds = |x: f64| {
+            let mut term = count as f64 * (1.0 - x).ln(); // logarithms, because of many scores a share is below all floats
+            let mut sum = term.exp();
+            for i in 0..above {
+                term += ((count - i) as f64 / (i + 1) as f64 * x / (1.0 - x)).ln();
+                sum += term.exp();
+            }
+            sum
+        };
+        let (mut low, mut high) = (0.0, 1.0);
+        for _ in 0..60 {
+            let middle = 0.5 * (low + high);
+            if exceeds(middle) > 0.1 { low = middle } else { high = middle }
+        }
+        high
+    }
+
+    /// The scores of the shots, where they were scored.
+    pub fn shot_scores(&self) -> Option<&[f32]> {
+        (self.method == Method::LeaveOneShotOut).then_some(&self.scores)
     }
 
     /// Checks what was read from a file.
@@ -96,9 +150,13 @@ impl Calibration {
     /// A rate or a score that no calibration gives.
     pub fn check(&self) -> Result<(), CalibrationError> {
         self.check_rate()?;
+        let fewest = match self.method {
+            Method::LeaveOneShotOut => 2,
+            Method::HeldOut => 1,
+        };
         let valid =
-            self.scores.len() >= 2 && self.scores.iter().all(|score| score.is_finite() && *score >= 0.0);
-        if valid { Ok(()) } else { Err(CalibrationError::Scores) }
+            self.scores.len() >= fewest && self.scores.iter().all(|score| score.is_finite() && *score >= 0.0);
+        if valid { Ok(()) } else { Err(CalibrationError::Scores(fewest)) }
     }
 
     fn check_rate(&self) -> Result<(), CalibrationError> {
@@ -158,6 +216,43 @@ mod tests {
         let two = calibration(&[0.2, 0.1], 0.1);
         assert_eq!(two.threshold(), 0.2);
         assert!((two.guaranteed_rate() - 1.0 / 3.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn nine_draws_in_ten_keep_the_rate_that_the_beta_distribution_says() {
+        // Of the highest of k it is 1 - 0.1^(1/k).
+        for (count, rate, expected) in [(10, 0.05, 0.205_672), (1, 0.5, 0.9), (99, 0.01, 0.022_990)] {
+            let scores: Vec<f32> = (0..count).map(|i| i as f32).collect();
+            let computed = calibration(&scores, rate).rate_of_nine_in_ten();
+            assert!((computed - expected).abs() < 1e-5, "{count}: {computed}");
+        }
+        // Of very many, nearly normal about the rate: 1.2816 deviations above it.
+        let many: Vec<f32> = (0..100_000).map(|i| i as f32).collect();
+        let computed = calibration(&many, 0.1).rate_of_nine_in_ten();
+        assert!((computed - 0.1 - 1.2816 * (0.09f64 / 1e5).sqrt()).abs() < 1e-5, "{computed}");
+        let twenty: Vec<f32> = (0..20).map(|i| i as f32).collect();
+        let second = calibration(&twenty, 0.1); // rank 19: Beta(2, 19)
+        let x = second.rate_of_nine_in_ten();
+        let exceeds = (1.0 - x).powi(20) + 20.0 * x * (1.0 - x).powi(19);
+        assert!((exceeds - 0.1).abs() < 1e-9, "{x}");
+    }
+
+    #[test]
+    fn as_many_images_as_needed_keep_the_rate_and_one_fewer_does_not() {
+        for rate in [0.5, 0.3, 0.1, 0.05, 1.0 / 11.0, 0.001] {
+            let needed = images_needed(rate);
+            assert!(smallest_rate(needed) <= rate + 1e-9, "{rate}");
+            assert!(needed == 1 || smallest_rate(needed - 1) > rate, "{rate}");
+        }
+    }
+
+    #[test]
+    fn one_image_held_out_is_enough_and_none_is_not() {
+        let one = Calibration::held_out(vec![0.5], 0.1).unwrap();
+        assert_eq!((one.threshold(), one.guaranteed_rate(), one.shot_scores()), (0.5, 0.5, None));
+        for scores in [vec![], vec![f32::NAN], vec![-1.0]] {
+            assert!(Calibration::held_out(scores, 0.1).is_err());
+        }
     }
 
     #[test]

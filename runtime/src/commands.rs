@@ -2,9 +2,11 @@
 
 mod adapt;
 mod bench;
+mod calibrate;
 mod destinations;
 mod dictionary;
 mod info;
+mod promise;
 mod score;
 mod session;
 mod support;
@@ -33,6 +35,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 anomalies found (only score --fai
 #[derive(Subcommand)]
 enum Command {
     Adapt(adapt::Adapt),
+    Calibrate(calibrate::Calibrate),
     Score(score::Score),
     #[command(subcommand)]
     Dictionary(dictionary::Dictionary),
@@ -58,6 +61,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
     let verbose = cli.verbose;
     match cli.command {
         Command::Adapt(command) => command.run(verbose),
+        Command::Calibrate(command) => command.run(verbose),
         Command::Score(command) => command.run(verbose),
         Command::Dictionary(command) => command.run(verbose),
         Command::Verify(command) => command.run(verbose),

@@ -15,7 +15,7 @@ use sparsight_schemas::SparseCodingConfig;
 use crate::{
     backbone::{Backbone, BackboneError},
     bundle::{Bundle, BundleError},
-    calibration::DEFAULT_FALSE_ALARM_RATE,
+    calibration::{Calibration, DEFAULT_FALSE_ALARM_RATE},
     dictionary::{AtomSelection, Dictionary, DictionaryFault, Shot},
     reference::Reference,
     sparse_coding::{Atoms, codes, energy, energy_map, features_gradient, unfold},
@@ -33,6 +33,8 @@ pub struct Scorer<'a> {
     atoms: Atoms,
     reference: Option<Reference>,
     threshold: Option<f32>,
+    false_alarm_rate: Option<f64>,
+    guaranteed_rate: Option<f64>,
 }
 
 /// One image of a support.
@@ -71,8 +73,12 @@ pub struct Score {
     pub scored_map: Array2<f32>,
     /// The mean of its highest values; see [`anomaly_score`].
     pub anomaly_score: f32,
-    /// The dictionary's threshold; none if it holds a single shot.
+    /// The dictionary's threshold; none if it is not calibrated.
     pub threshold: Option<f32>,
+    /// The share of good images above the threshold that was asked for; none without one.
+    pub false_alarm_rate: Option<f64>,
+    /// The share that the calibration guarantees; see [`crate::calibration::Calibration::guaranteed_rate`].
+    pub guaranteed_rate: Option<f64>,
     /// Whether the anomaly score is above the threshold.
     pub anomalous: Option<bool>,
     /// How long it took.
@@ -216,8 +222,15 @@ impl Detector {
     pub fn with_dictionary(&mut self, dictionary: &Dictionary) -> Result<Scorer<'_>, DetectorError> {
         dictionary.check_bundle(&self.bundle)?;
         let atoms = dictionary.atoms(&self.bundle.manifest.sparse_coding);
-        let reference = dictionary.reference(&self.bundle.manifest.scoring);
-        Ok(Scorer { threshold: dictionary.threshold(), detector: self, atoms, reference })
+        let calibration = dictionary.calibration.as_ref();
+        Ok(Scorer {
+            threshold: dictionary.threshold(),
+            false_alarm_rate: calibration.map(|calibration| calibration.false_alarm_rate),
+            guaranteed_rate: calibration.map(Calibration::guaranteed_rate),
+            reference: dictionary.reference(&self.bundle.manifest.scoring),
+            detector: self,
+            atoms,
+        })
     }
 }
 
@@ -267,7 +280,18 @@ impl Scorer<'_> {
 
         let threshold = self.threshold;
         let anomalous = threshold.map(|threshold| anomaly_score > threshold);
-        Ok(Score { energy_map, energy, scored_map, anomaly_score, threshold, anomalous, elapsed })
+        let (false_alarm_rate, guaranteed_rate) = (self.false_alarm_rate, self.guaranteed_rate);
+        Ok(Score {
+            energy_map,
+            energy,
+            scored_map,
+            anomaly_score,
+            threshold,
+            false_alarm_rate,
+            guaranteed_rate,
+            anomalous,
+            elapsed,
+        })
     }
 
     /// |d energy / d image| summed over channels, \[H, W\], of an image \[3, H, W\] in \[0, 1\]; exact through all

@@ -1,6 +1,7 @@
 //! The dictionary file: what a bundle learned of one category, as the features of its shots. The atoms are derived
 //! from it each time, so that shots can be added and removed exactly.
 
+mod changes;
 mod selection;
 
 use std::{
@@ -47,7 +48,7 @@ pub struct Dictionary {
     pub selection: Option<AtomSelection>,
     /// The energy map of each shot, explained by the others, \[k, h, w\]; none for a single shot.
     pub shot_maps: Option<Array3<f32>>,
-    /// Scores of the shots and the threshold; none for a single shot.
+    /// Scores of good images and the threshold; none for a single shot, unless others were held out.
     pub calibration: Option<Calibration>,
 }
 
@@ -97,6 +98,12 @@ pub enum DictionaryFault {
     ShotCount { shots: usize, features: usize },
     #[error("shots {0:?} and {1:?} have the same name or the same content; give each image once")]
     Duplicate(String, String),
+    #[error("holds no shot named {0}; see sparsight dictionary list")]
+    NoSuchShot(String),
+    #[error("was adapted with another bundle than the first; adapt again with that one")]
+    MergedBundle,
+    #[error("keeps atoms by another --max-atoms or --seed than the first; adapt again with the same")]
+    MergedSelection,
     #[error("max_atoms and seed must come together, and max_atoms be at least 1; adapt again")]
     Selection,
     #[error("{0} atoms are too many (at most {MOST_ATOMS}); use fewer images or --max-atoms")]
@@ -231,7 +238,7 @@ impl Dictionary {
         if found == expected { Ok(()) } else { Err(DictionaryFault::Shape { found, expected }) }
     }
 
-    /// Scores the shots anew, for a dictionary whose shots have changed.
+    /// Scores the shots anew, for a dictionary whose shots have changed; scores of images held out go.
     ///
     /// # Errors
     /// A dictionary that breaks a rule or belongs to another bundle, or a rate outside of (0, 1).
@@ -290,7 +297,7 @@ impl Dictionary {
         others
     }
 
-    /// The anomaly score above which an image is anomalous; none for a single shot.
+    /// The anomaly score above which an image is anomalous; none without a calibration.
     pub fn threshold(&self) -> Option<f32> {
         self.calibration.as_ref().map(Calibration::threshold)
     }
@@ -350,8 +357,10 @@ impl Dictionary {
         }
         if let Some(calibration) = &self.calibration {
             calibration.check()?;
-            if calibration.scores.len() != shots {
-                return Err(DictionaryFault::CalibrationCount { scores: calibration.scores.len(), shots });
+            if let Some(scores) =
+                calibration.shot_scores().map(<[f32]>::len).filter(|scores| *scores != shots)
+            {
+                return Err(DictionaryFault::CalibrationCount { scores, shots });
             }
         }
         Ok(())

@@ -1,11 +1,14 @@
 //! Files and folders are replaced whole or not at all, and known by their sha256. Nothing else in the runtime
 //! writes to the file system.
 
+mod lock;
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
+pub use lock::WriteLock;
 use sha2::{Digest, Sha256};
 
 /// Why something could not be written; nothing was left behind.

@@ -17,6 +17,11 @@ pub struct ScoreRecord {
     pub energy: Option<f32>,
     /// The dictionary's threshold; none if it holds too few shots to have one.
     pub threshold: Option<f32>,
+    /// The share of good images above the threshold that was asked for; none without one.
+    pub false_alarm_rate: Option<f64>,
+    /// The share of good images above the threshold that its calibration guarantees on average, if they are like those
+    /// that it was calibrated with: more than was asked for where those are too few.
+    pub guaranteed_rate: Option<f64>,
     /// Whether the score is above the threshold; none without a threshold.
     pub anomalous: Option<bool>,
     /// What computed the features, `cpu` or `cuda`.

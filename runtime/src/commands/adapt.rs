@@ -3,15 +3,14 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use sparsight_runtime::{
-    calibration::{Calibration, DEFAULT_FALSE_ALARM_RATE},
-    detector::Adaptation,
-    dictionary::{AtomSelection, Dictionary},
+    calibration::DEFAULT_FALSE_ALARM_RATE, detector::Adaptation, dictionary::AtomSelection,
     images::find_images,
 };
 
 use super::{
     Exit,
-    destinations::refuse_to_replace,
+    destinations::{lock, refuse_to_replace},
+    promise::{promise, summary},
     session::{BackboneFlags, note},
     support::read_support,
 };
@@ -46,7 +45,8 @@ const EXAMPLE: &str = "\
 Example:
   sparsight adapt bundle good/000.png good/001.png good/002.png -o leather.dictionary";
 
-fn rate(text: &str) -> Result<f64, String> {
+/// A false alarm rate from the command line.
+pub fn rate(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(rate) if rate > 0.0 && rate < 1.0 => Ok(rate),
         _ => Err("must be a number above 0 and below 1".into()),
@@ -65,32 +65,10 @@ impl Adapt {
         };
         let adaptation = Adaptation { false_alarm_rate: self.false_alarm_rate, selection };
         let dictionary = detector.dictionary(&support, &adaptation)?;
+        let _lock = lock(&self.output)?;
         dictionary.write(&self.output)?;
         note(format_args!("{}: {}", self.output.display(), summary(&dictionary)));
-        note(format_args!("{}", promise(dictionary.calibration.as_ref(), self.false_alarm_rate)));
+        promise(dictionary.calibration.as_ref()).iter().for_each(|line| note(format_args!("{line}")));
         Ok(Exit::Done)
     }
-}
-
-/// Size of a dictionary in words.
-pub fn summary(dictionary: &Dictionary) -> String {
-    let shots = dictionary.shots.len();
-    format!("{shots} {}, {} atoms", if shots == 1 { "shot" } else { "shots" }, dictionary.atom_count())
-}
-
-/// What the threshold of a dictionary promises, in words.
-pub fn promise(calibration: Option<&Calibration>, wanted: f64) -> String {
-    // The threshold is the largest of k scores at best, which 1 in k + 1 good images exceeds.
-    let needed = (1.0 / wanted - 1.0 - 1e-9).ceil().max(2.0);
-    let percent =
-        |rate: f64| format!("{:.3}", 100.0 * rate).trim_end_matches('0').trim_end_matches('.').to_string();
-    let more = format!("{needed} shots keep {} %", percent(wanted));
-    let Some(calibration) = calibration else {
-        return format!("no threshold: a single shot has no others to compare with; {more}");
-    };
-    let kept = calibration.guaranteed_rate();
-    let threshold = calibration.threshold();
-    let promise =
-        format!("threshold {threshold}: about {} % of good images like these score above it", percent(kept));
-    if kept > wanted + 1e-9 { format!("{promise}; {more}") } else { promise }
 }

@@ -7,7 +7,9 @@ use std::{
 };
 
 use anyhow::{anyhow, bail};
-use sparsight_runtime::images::FoundImage;
+use sparsight_runtime::{images::FoundImage, replace::WriteLock};
+
+use super::session::note;
 
 /// The file below `folder` for each image: its name there, with another extension.
 ///
@@ -44,6 +46,15 @@ pub fn refuse_to_replace(images: &[FoundImage], file: &Path) -> anyhow::Result<(
         Some(_) => bail!("{}: is one of the images, and would be replaced; write elsewhere", file.display()),
         None => Ok(()),
     }
+}
+
+/// The right to replace a dictionary; whoever changes one takes it before they read it.
+///
+/// # Errors
+/// The system's refusal.
+pub fn lock(dictionary: &Path) -> anyhow::Result<WriteLock> {
+    let waiting = || note(format_args!("{}: waits for another command to change it", dictionary.display()));
+    Ok(WriteLock::acquire(dictionary, waiting)?)
 }
 
 /// Makes the folder that `file` goes to.

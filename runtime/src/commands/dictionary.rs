@@ -5,29 +5,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
-use ndarray::{Axis, concatenate, stack};
+use anyhow::bail;
+use ndarray::{Axis, stack};
 use sparsight_runtime::{
     bundle::Bundle,
-    calibration::DEFAULT_FALSE_ALARM_RATE,
-    dictionary::{self, DictionaryError},
+    calibration::{Calibration, DEFAULT_FALSE_ALARM_RATE, Method},
+    dictionary::{self, DictionaryError, DictionaryFault},
     images::find_images,
 };
 
 use super::{
     Exit,
-    adapt::{promise, summary},
+    destinations::lock,
+    promise::{promise, summary},
     session::{BackboneFlags, note},
     support::read_support,
 };
 
-/// List, add or remove the shots of a dictionary
+/// List, add, remove or merge the shots of dictionaries
 #[derive(clap::Subcommand)]
 #[command(after_help = "Example:\n  sparsight dictionary list leather.dictionary")]
 pub enum Dictionary {
     List(List),
     Add(Add),
     Remove(Remove),
+    Merge(Merge),
 }
 
 /// List the shots of a dictionary: name, calibration score, sha256
@@ -66,12 +68,33 @@ pub struct Remove {
     shots: Vec<String>,
 }
 
+/// Make one dictionary of the shots of several, with the settings of the first
+#[derive(clap::Args)]
+#[command(after_help = MERGE_EXAMPLE)]
+pub struct Merge {
+    /// The bundle that all were made with
+    bundle: PathBuf,
+    /// Dictionary files
+    #[arg(required = true, num_args = 2.., value_name = "DICTIONARY")]
+    dictionaries: Vec<PathBuf>,
+    /// The dictionary file to write; may be one of them
+    #[arg(short, long, value_name = "DICTIONARY")]
+    output: PathBuf,
+}
+
+const MERGE_EXAMPLE: &str = "\
+An image that is in several counts once. A shot whose name is taken is called after its file, as monday/000.png.
+
+Example:
+  sparsight dictionary merge bundle monday.dictionary tuesday.dictionary -o leather.dictionary";
+
 impl Dictionary {
     pub fn run(&self, verbose: bool) -> anyhow::Result<Exit> {
         match self {
             Self::List(list) => list.run(),
             Self::Add(add) => add.run(verbose),
             Self::Remove(remove) => remove.run(),
+            Self::Merge(merge) => merge.run(),
         }
     }
 }
@@ -80,9 +103,10 @@ impl List {
     fn run(&self) -> anyhow::Result<Exit> {
         let dictionary = dictionary::Dictionary::read(&self.dictionary)?;
         let width = dictionary.shots.iter().map(|shot| shot.name.chars().count()).max().unwrap_or(0);
+        let scores = dictionary.calibration.as_ref().and_then(Calibration::shot_scores);
         let mut out = io::stdout().lock();
         for (i, shot) in dictionary.shots.iter().enumerate() {
-            let score = dictionary.calibration.as_ref().map_or("-".into(), |c| format!("{:.6}", c.scores[i]));
+            let score = scores.map_or("-".into(), |scores| format!("{:.6}", scores[i]));
             writeln!(out, "{:width$}  {score:>12}  {}", shot.name, shot.sha256)?;
         }
         Ok(Exit::Done)
@@ -92,7 +116,9 @@ impl List {
 impl Add {
     fn run(&self, verbose: bool) -> anyhow::Result<Exit> {
         let mut detector = self.backbone.open(&self.bundle, verbose)?;
+        let _lock = lock(&self.dictionary)?;
         let mut dictionary = dictionary::Dictionary::read_for(&self.dictionary, detector.bundle())?;
+        let before = dictionary.calibration.clone();
         let images = find_images(&self.images)?;
         let support = read_support(&images, &detector.bundle().manifest.input, &dictionary.shots)?;
         if support.is_empty() {
@@ -100,39 +126,66 @@ impl Add {
         }
         let inputs: Vec<_> = support.iter().map(|image| image.input.view()).collect();
         let features = detector.backbone_mut().features(stack(Axis(0), &inputs)?.view())?;
-        dictionary.support_features =
-            concatenate(Axis(0), &[dictionary.support_features.view(), features.view()])?;
-        dictionary.shots.extend(support.into_iter().map(|image| image.shot));
-        replace(dictionary, &self.dictionary, detector.bundle())
+        let shots = support.into_iter().map(|image| image.shot).collect();
+        dictionary.add(shots, features).map_err(at(&self.dictionary))?;
+        replace(dictionary, before, &self.dictionary, detector.bundle())
     }
 }
 
 impl Remove {
     fn run(&self) -> anyhow::Result<Exit> {
         let bundle = Bundle::open(&self.bundle)?;
+        let _lock = lock(&self.dictionary)?;
         let mut dictionary = dictionary::Dictionary::read_for(&self.dictionary, &bundle)?;
-        for name in &self.shots {
-            let place = dictionary.shots.iter().position(|shot| shot.name == *name).with_context(|| {
-                format!(
-                    "{}: holds no shot named {name}; see sparsight dictionary list",
-                    self.dictionary.display()
-                )
-            })?;
-            dictionary.shots.remove(place);
-            dictionary.support_features.remove_index(Axis(0), place);
-        }
-        replace(dictionary, &self.dictionary, &bundle)
+        let before = dictionary.calibration.clone();
+        self.shots.iter().try_for_each(|name| dictionary.remove(name)).map_err(at(&self.dictionary))?;
+        replace(dictionary, before, &self.dictionary, &bundle)
     }
 }
 
-/// Calibrates a changed dictionary for the rate it had and writes it.
-fn replace(mut dictionary: dictionary::Dictionary, path: &Path, bundle: &Bundle) -> anyhow::Result<Exit> {
-    let rate = dictionary.calibration.as_ref().map_or(DEFAULT_FALSE_ALARM_RATE, |c| c.false_alarm_rate);
-    dictionary
-        .calibrate(bundle, rate)
-        .map_err(|fault| DictionaryError { path: path.to_path_buf(), fault })?;
+impl Merge {
+    fn run(&self) -> anyhow::Result<Exit> {
+        let bundle = Bundle::open(&self.bundle)?;
+        let _lock = lock(&self.output)?;
+        let read = |path: &PathBuf| dictionary::Dictionary::read_for(path, &bundle);
+        let all = self.dictionaries.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let mut merged = all[0].clone();
+        for (path, other) in self.dictionaries.iter().zip(&all).skip(1) {
+            let label = path.file_stem().unwrap_or_default().to_string_lossy();
+            let added = merged.merge(other, &label).map_err(at(path))?;
+            if added < other.shots.len() {
+                let (known, shots) = (other.shots.len() - added, other.shots.len());
+                note(format_args!("{}: {known} of {shots} shots are there already", path.display()));
+            }
+        }
+        replace(merged, all[0].calibration.clone(), &self.output, &bundle)
+    }
+}
+
+/// Names the file that is at fault.
+fn at(path: &Path) -> impl Fn(DictionaryFault) -> DictionaryError {
+    let path = path.to_path_buf();
+    move |fault| DictionaryError { path: path.clone(), fault }
+}
+
+/// Calibrates a changed dictionary for the rate that it had `before` and writes it.
+fn replace(
+    mut dictionary: dictionary::Dictionary,
+    before: Option<Calibration>,
+    path: &Path,
+    bundle: &Bundle,
+) -> anyhow::Result<Exit> {
+    let rate = before.as_ref().map_or(DEFAULT_FALSE_ALARM_RATE, |before| before.false_alarm_rate);
+    dictionary.calibrate(bundle, rate).map_err(at(path))?;
     dictionary.write(path)?;
     note(format_args!("{}: {}", path.display(), summary(&dictionary)));
-    note(format_args!("{}", promise(dictionary.calibration.as_ref(), rate)));
+    if let Some(Calibration { method: Method::HeldOut, scores, .. }) = before {
+        note(format_args!(
+            "the threshold of {} held-out images went, because other shots score them; give them to sparsight \
+             calibrate again",
+            scores.len()
+        ));
+    }
+    promise(dictionary.calibration.as_ref()).iter().for_each(|line| note(format_args!("{line}")));
     Ok(Exit::Done)
 }

@@ -6,11 +6,11 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use sparsight_runtime::{bundle::Bundle, dictionary::Dictionary};
+use sparsight_runtime::{bundle::Bundle, calibration::Calibration, dictionary::Dictionary};
 
 use super::{
     Exit,
-    adapt::{promise, summary},
+    promise::{promise, summary},
 };
 
 /// Say what a bundle or a dictionary is
@@ -100,18 +100,16 @@ fn dictionary_text(dictionary: &Dictionary) -> Vec<(&'static str, String)> {
         ("bundle sha256", dictionary.bundle_sha256.clone()),
         ("features", format!("{d} channels at {h} x {w} positions for each shot")),
     ];
-    if let Some(calibration) = &dictionary.calibration {
-        text.push(("calibration", promise(Some(calibration), calibration.false_alarm_rate)));
-    } else {
-        text.push(("calibration", "none: a single shot has no others to compare with".into()));
-    }
+    let names = std::iter::once("calibration").chain(std::iter::repeat(""));
+    text.extend(names.zip(promise(dictionary.calibration.as_ref())));
     text
 }
 
 fn dictionary_json(dictionary: &Dictionary) -> Value {
     let calibration = dictionary.calibration.as_ref();
+    let scores = calibration.and_then(Calibration::shot_scores);
     let shots = dictionary.shots.iter().enumerate().map(|(i, shot)| {
-        json!({ "name": shot.name, "sha256": shot.sha256, "score": calibration.map(|c| c.scores[i]) })
+        json!({ "name": shot.name, "sha256": shot.sha256, "score": scores.map(|scores| scores[i]) })
     });
     json!({
         "kind": "dictionary",
@@ -119,7 +117,8 @@ fn dictionary_json(dictionary: &Dictionary) -> Value {
         "atoms": dictionary.atom_count(),
         "threshold": dictionary.threshold(),
         "false_alarm_rate": calibration.map(|c| c.false_alarm_rate),
-        "guaranteed_rate": calibration.map(|c| c.guaranteed_rate()),
+        "guaranteed_rate": calibration.map(Calibration::guaranteed_rate),
+        "calibration": calibration.map(|c| json!({ "method": c.method, "scores": c.scores })),
         "shots": shots.collect::<Vec<_>>(),
     })
 }

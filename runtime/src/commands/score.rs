@@ -174,6 +174,8 @@ impl Score {
             anomaly_score: Some(figures.anomaly_score),
             energy: Some(figures.energy),
             threshold: figures.threshold,
+            false_alarm_rate: figures.false_alarm_rate,
+            guaranteed_rate: figures.guaranteed_rate,
             anomalous: figures.anomalous,
             provider: Some(scorer.detector().backbone().provider().to_string()),
             heatmap: text(destination.heatmap),

@@ -19,10 +19,25 @@ pub fn read_support(
     input: &InputConfig,
     known: &[Shot],
 ) -> anyhow::Result<Vec<SupportImage>> {
+    let mut support = Vec::new();
+    read_each(found, input, known, |image| {
+        support.push(image);
+        Ok(())
+    })?;
+    Ok(support)
+}
+
+/// As [`read_support`], one image at a time. What `take` did is to be forgotten if this fails.
+pub fn read_each(
+    found: &[FoundImage],
+    input: &InputConfig,
+    known: &[Shot],
+    mut take: impl FnMut(SupportImage) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let names = shot_names(found, known);
     let mut contents: HashMap<String, String> =
         known.iter().map(|shot| (shot.sha256.clone(), shot.name.clone())).collect();
-    let (mut support, mut errors) = (Vec::new(), Vec::new());
+    let mut errors = Vec::new();
     for (image, name) in found.iter().zip(names) {
         match read(&image.path, input) {
             Ok((sha256, input)) => match contents.get(&sha256) {
@@ -32,14 +47,14 @@ pub fn read_support(
                 )),
                 None => {
                     contents.insert(sha256.clone(), name.clone());
-                    support.push(SupportImage { shot: Shot { name, sha256 }, input });
+                    take(SupportImage { shot: Shot { name, sha256 }, input })?;
                 }
             },
             Err(error) => errors.push(error),
         }
     }
     match errors.as_slice() {
-        [] => Ok(support),
+        [] => Ok(()),
         [error] => bail!("{error}; nothing was written"),
         errors => {
             errors.iter().for_each(|error| note(format_args!("{error}")));

@@ -21,7 +21,10 @@ fn adapting_writes_one_file_and_says_what_its_threshold_promises() {
     assert_eq!(assert.get_output().stdout, b"");
     let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
     // Of six good images, one in six is the highest; a tenth takes nine shots.
-    names(&stderr, &["5 shots", "threshold", "16.667 % of good images", "9 shots keep 10 %"]);
+    names(
+        &stderr,
+        &["5 shots", "threshold", "16.7 % of good images", "1/6 (16.7 %)", "10 % asked for take 9:"],
+    );
     assert_eq!(sandbox.entries().len(), 6);
 }
 
@@ -93,41 +96,4 @@ fn the_false_alarm_rate_moves_the_threshold() {
         info(&output)["threshold"].as_f64().unwrap()
     };
     assert!(threshold("0.8") < threshold("0.1"));
-}
-
-#[test]
-fn shots_are_listed_with_their_scores() {
-    let sandbox = Sandbox::new();
-    let assert = sparsight("dictionary").arg("list").arg(sandbox.dictionary()).assert().success();
-    let text = String::from_utf8_lossy(&assert.get_output().stdout).into_owned();
-    let names: Vec<&str> = text.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
-    assert_eq!(names, ["000.png", "001.png", "002.png", "003.png", "004.png"]);
-}
-
-#[test]
-fn a_shot_that_is_added_and_removed_leaves_the_dictionary_as_it_was() {
-    let sandbox = Sandbox::new();
-    let dictionary = sandbox.dictionary();
-    let before = fs::read(&dictionary).unwrap();
-    let image = sandbox.image("more.png", texture(40, 30, 77));
-    let add = |image| {
-        let mut add = sparsight("dictionary");
-        add.args(["add", "--provider", "cpu"]).arg(bundle()).arg(&dictionary).arg(image);
-        add
-    };
-    add(&image).assert().success();
-    assert_eq!(info(&dictionary)["shots"].as_array().unwrap().len(), 6);
-    let with_six = fs::read(&dictionary).unwrap();
-    let assert = add(&image).assert().code(1);
-    names(&String::from_utf8_lossy(&assert.get_output().stderr), &["holds all of these images already"]);
-    assert_eq!(fs::read(&dictionary).unwrap(), with_six);
-
-    let remove = |name| {
-        let mut remove = sparsight("dictionary");
-        remove.arg("remove").arg(bundle()).arg(&dictionary).arg(name);
-        remove
-    };
-    names(&failure(&mut remove("unknown.png"), 1), &["good.dictionary", "no shot named unknown.png"]);
-    remove("more.png").assert().success();
-    assert_eq!(fs::read(&dictionary).unwrap(), before);
 }

@@ -6,6 +6,10 @@
 mod adapting;
 mod bad_files;
 mod bad_images;
+mod calibrating;
+mod changing;
+#[cfg(unix)]
+mod killing;
 mod outputs;
 mod sandbox;
 mod scoring;

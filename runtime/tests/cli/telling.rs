@@ -72,13 +72,15 @@ fn bench_gives_a_median_for_every_stage() {
 
 #[test]
 fn every_help_has_an_example() {
-    let commands: [&[&str]; 10] = [
+    let commands: [&[&str]; 12] = [
         &[],
         &["adapt"],
+        &["calibrate"],
         &["score"],
         &["dictionary", "list"],
         &["dictionary", "add"],
         &["dictionary", "remove"],
+        &["dictionary", "merge"],
         &["verify"],
         &["info"],
         &["bench"],
@@ -103,6 +105,9 @@ fn wrong_usage_exits_with_2() {
         &["adapt", "bundle", "image.png", "-o", "d", "--false-alarm-rate", "0"],
         &["adapt", "bundle", "image.png", "-o", "d", "--false-alarm-rate", "1.5"],
         &["adapt", "bundle", "image.png", "-o", "d", "--max-atoms", "0"],
+        &["calibrate", "bundle"],
+        &["dictionary", "merge", "bundle", "d", "-o", "e"],
+        &["calibrate", "bundle", "d", "--false-alarm-rate", "1"],
         &["score", "bundle", "d", "image.png", "--format", "xml"],
         &["score", "bundle", "d", "image.png", "--map", "gradient"],
         &["score", "bundle", "d", "image.png", "--provider", "tpu"],

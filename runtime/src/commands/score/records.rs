@@ -82,21 +82,45 @@ impl<W: Write> RecordWriter<W> {
     }
 }
 
-const COLUMNS: [&str; 9] =
-    ["image", "anomaly_score", "energy", "threshold", "anomalous", "provider", "heatmap", "map", "error"];
+const COLUMNS: [&str; 11] = [
+    "image",
+    "anomaly_score",
+    "energy",
+    "threshold",
+    "false_alarm_rate",
+    "guaranteed_rate",
+    "anomalous",
+    "provider",
+    "heatmap",
+    "map",
+    "error",
+];
 
 /// The cells of a record in the order of [`COLUMNS`]; what is not there is empty.
-fn cells(record: &ScoreRecord) -> [String; 9] {
+fn cells(record: &ScoreRecord) -> [String; 11] {
     fn cell<T: ToString>(value: &Option<T>) -> String {
         value.as_ref().map(T::to_string).unwrap_or_default()
     }
-    let ScoreRecord { image, anomaly_score, energy, threshold, anomalous, provider, heatmap, map, error } =
-        record;
+    let ScoreRecord {
+        image,
+        anomaly_score,
+        energy,
+        threshold,
+        false_alarm_rate,
+        guaranteed_rate,
+        anomalous,
+        provider,
+        heatmap,
+        map,
+        error,
+    } = record;
     [
         image.clone(),
         cell(anomaly_score),
         cell(energy),
         cell(threshold),
+        cell(false_alarm_rate),
+        cell(guaranteed_rate),
         cell(anomalous),
         cell(provider),
         cell(heatmap),
@@ -141,6 +165,8 @@ mod tests {
             anomaly_score: Some(0.012_345),
             energy: Some(0.25),
             threshold: Some(0.5),
+            false_alarm_rate: Some(0.1),
+            guaranteed_rate: Some(0.25),
             anomalous: Some(false),
             provider: Some("cpu".into()),
             ..ScoreRecord::default()
@@ -167,9 +193,10 @@ mod tests {
 
     #[test]
     fn csv_has_a_header_and_quotes_what_needs_it() {
-        let expected = "image,anomaly_score,energy,threshold,anomalous,provider,heatmap,map,error\n\
-            a.png,0.012345,0.25,0.5,false,cpu,,,\n\
-            \"b, \"\"c\"\".png\",,,,,,,,\"b, \"\"c\"\".png: is broken\"\n";
+        let expected = "image,anomaly_score,energy,threshold,false_alarm_rate,guaranteed_rate,anomalous,provider,\
+            heatmap,map,error\n\
+            a.png,0.012345,0.25,0.5,0.1,0.25,false,cpu,,,\n\
+            \"b, \"\"c\"\".png\",,,,,,,,,,\"b, \"\"c\"\".png: is broken\"\n";
         assert_eq!(written(Format::Csv, &two_records()), expected);
     }
 
