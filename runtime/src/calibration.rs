@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use sparsight_schemas::{ScoringConfig, SparseCodingConfig};
 
 use crate::{
-    detector::anomaly_score,
+    detector::anomaly_score_within,
     reference::Reference,
+    roi::Roi,
     sparse_coding::{Atoms, codes, energy_map, unfold},
 };
 
@@ -60,12 +61,13 @@ pub enum CalibrationError {
 }
 
 impl Calibration {
-    /// Scores each shot by the others, from the maps of [`leave_one_shot_out`]. None if there are fewer than two shots.
+    /// Scores each shot by the others, from the maps of [`leave_one_shot_out`], where positions that do not count are 0. None if there are fewer than two shots.
     ///
     /// # Errors
     /// A false alarm rate outside of (0, 1).
     pub fn new(
         shot_maps: ArrayView3<f32>,
+        roi: Option<&Roi>,
         scoring: &ScoringConfig,
         false_alarm_rate: f64,
     ) -> Result<Option<Self>, CalibrationError> {
@@ -79,13 +81,15 @@ impl Calibration {
             let map = shot_maps.index_axis(Axis(0), shot);
             let reference = if scoring.reference {
                 let others: Vec<usize> = (0..shots).filter(|other| *other != shot).collect();
-                Reference::new(shot_maps.select(Axis(0), &others).view())
+                Reference::new(shot_maps.select(Axis(0), &others).view(), roi)
             } else {
                 None
             };
             match reference {
-                Some(reference) => anomaly_score(reference.relative(map).view(), scoring.top_fraction),
-                None => anomaly_score(map, scoring.top_fraction),
+                Some(reference) => {
+                    anomaly_score_within(reference.relative(map).view(), roi, scoring.top_fraction)
+                }
+                None => anomaly_score_within(map, roi, scoring.top_fraction),
             }
         });
         Ok(Some(Self { scores: scores.collect(), ..calibration }))
@@ -264,7 +268,8 @@ mod tests {
 
     #[test]
     fn one_shot_has_no_threshold() {
-        let none = Calibration::new(Array3::zeros((1, 2, 2)).view(), &ScoringConfig::default(), 0.1).unwrap();
+        let none =
+            Calibration::new(Array3::zeros((1, 2, 2)).view(), None, &ScoringConfig::default(), 0.1).unwrap();
         assert_eq!(none, None);
     }
 
@@ -282,7 +287,7 @@ mod tests {
         let maps = leave_one_shot_out(features.view(), others, &coding);
         for reference in [false, true] {
             let scoring = ScoringConfig { reference, ..ScoringConfig::default() };
-            let calibration = Calibration::new(maps.view(), &scoring, 0.1).unwrap().unwrap();
+            let calibration = Calibration::new(maps.view(), None, &scoring, 0.1).unwrap().unwrap();
             assert!(calibration.scores[0] < calibration.scores[2], "{calibration:?}");
             calibration.check().unwrap();
         }
@@ -294,7 +299,7 @@ mod tests {
             (1.0 + y as f32 + 2.0 * x as f32) * if shot == 2 { 2.0 } else { 1.0 }
         });
         let scoring = ScoringConfig { reference: true, top_fraction: 1.0, ..ScoringConfig::default() };
-        let scores = Calibration::new(maps.view(), &scoring, 0.1).unwrap().unwrap().scores;
+        let scores = Calibration::new(maps.view(), None, &scoring, 0.1).unwrap().unwrap().scores;
         // The first is divided by 1.5 of itself, the last by its half.
         assert!((scores[2] / scores[0] - 3.0).abs() < 1e-5, "{scores:?}");
     }

@@ -18,6 +18,7 @@ use crate::{
     calibration::{Calibration, DEFAULT_FALSE_ALARM_RATE},
     dictionary::{AtomSelection, Dictionary, DictionaryFault, Shot},
     reference::Reference,
+    roi::Roi,
     sparse_coding::{Atoms, codes, energy, energy_map, features_gradient, unfold},
 };
 
@@ -32,6 +33,7 @@ pub struct Scorer<'a> {
     detector: &'a mut Detector,
     atoms: Atoms,
     reference: Option<Reference>,
+    roi: Option<Roi>,
     threshold: Option<f32>,
     false_alarm_rate: Option<f64>,
     guaranteed_rate: Option<f64>,
@@ -47,26 +49,28 @@ pub struct SupportImage {
 }
 
 /// How a dictionary is made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Adaptation {
     /// The share of good images that may be called anomalous.
     pub false_alarm_rate: f64,
     /// Which positions become atoms; none for what the bundle asks for.
     pub selection: Option<AtomSelection>,
+    /// The positions that count; none for all.
+    pub roi: Option<Roi>,
 }
 
 impl Default for Adaptation {
     fn default() -> Self {
-        Self { false_alarm_rate: DEFAULT_FALSE_ALARM_RATE, selection: None }
+        Self { false_alarm_rate: DEFAULT_FALSE_ALARM_RATE, selection: None, roi: None }
     }
 }
 
 /// What a scorer says of one image.
 #[derive(Clone, Debug)]
 pub struct Score {
-    /// The energy of every feature position, \[h, w\].
+    /// The energy of every feature position, \[h, w\]; 0 outside of the dictionary's region of interest.
     pub energy_map: Array2<f32>,
-    /// Its mean, Eq. (8).
+    /// Its mean over the positions that count, Eq. (8).
     pub energy: f32,
     /// What is scored and drawn, \[h, w\]: the energy map, relative to the support's [`Reference`] where the bundle's
     /// scoring asks for it.
@@ -207,6 +211,7 @@ impl Detector {
             bundle_sha256: self.bundle.sha256.clone(),
             shots: support.iter().map(|image| image.shot.clone()).collect(),
             support_features: self.backbone.features(images.view())?,
+            roi: adaptation.roi.clone(),
             shot_maps: None,
             selection: adaptation.selection.or_else(|| AtomSelection::new(&manifest.sparse_coding, 0)),
             calibration: None,
@@ -228,6 +233,7 @@ impl Detector {
             false_alarm_rate: calibration.map(|calibration| calibration.false_alarm_rate),
             guaranteed_rate: calibration.map(Calibration::guaranteed_rate),
             reference: dictionary.reference(&self.bundle.manifest.scoring),
+            roi: dictionary.roi.clone(),
             detector: self,
             atoms,
         })
@@ -238,6 +244,11 @@ impl Scorer<'_> {
     /// The detector that scores.
     pub fn detector(&self) -> &Detector {
         self.detector
+    }
+
+    /// The region of interest, outside of which all maps are 0; none if all of an image counts.
+    pub fn roi(&self) -> Option<&Roi> {
+        self.roi.as_ref()
     }
 
     /// The anomaly score above which an image is anomalous.
@@ -268,14 +279,19 @@ impl Scorer<'_> {
         let (_, _, h, w) = features.dim();
         let unfolded = unfold(features.view(), manifest.sparse_coding.receptive_field);
         let codes = codes(unfolded.view(), &self.atoms, &manifest.sparse_coding);
-        let maps = energy_map(unfolded.view(), &self.atoms, codes.view(), [1, h, w]);
-        let energy = energy(maps.view())[0];
+        let mut maps = energy_map(unfolded.view(), &self.atoms, codes.view(), [1, h, w]);
+        let mut energy = energy(maps.view())[0];
+        if let Some(roi) = &self.roi {
+            roi.limit(maps.index_axis_mut(Axis(0), 0));
+            energy = roi.values(maps.index_axis(Axis(0), 0)).mean().unwrap_or_default();
+        }
         let energy_map = maps.index_axis_move(Axis(0), 0);
         let scored_map = match &self.reference {
             Some(reference) => reference.relative(energy_map.view()),
             None => energy_map.clone(),
         };
-        let anomaly_score = anomaly_score(scored_map.view(), manifest.scoring.top_fraction);
+        let anomaly_score =
+            anomaly_score_within(scored_map.view(), self.roi.as_ref(), manifest.scoring.top_fraction);
         let elapsed = Elapsed { backbone, sparse_coding: start.elapsed() };
 
         let threshold = self.threshold;
@@ -307,6 +323,14 @@ impl Scorer<'_> {
         let gradient = features_gradient(features.view(), &self.atoms, config);
         let gradient = backbone.image_gradient(images, gradient.view())?;
         Ok(gradient.index_axis_move(Axis(0), 0).mapv(f32::abs).sum_axis(Axis(0)))
+    }
+}
+
+/// As [`anomaly_score`], of the positions that count.
+pub(crate) fn anomaly_score_within(map: ArrayView2<f32>, roi: Option<&Roi>, top_fraction: f32) -> f32 {
+    match roi {
+        Some(roi) => anomaly_score(roi.values(map).view(), top_fraction),
+        None => anomaly_score(map, top_fraction),
     }
 }
 

@@ -2,14 +2,12 @@
 //! from it each time, so that shots can be added and removed exactly.
 
 mod changes;
+mod fault;
 mod selection;
 
-use std::{
-    collections::HashMap,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, fs, io, path::Path};
 
+pub use fault::{DictionaryError, DictionaryFault};
 use ndarray::{Array2, Array3, Array4, Axis};
 use safetensors::SafeTensors;
 pub use selection::AtomSelection;
@@ -18,9 +16,10 @@ use sparsight_schemas::{ScoringConfig, SparseCodingConfig};
 
 use crate::{
     bundle::Bundle,
-    calibration::{Calibration, CalibrationError, leave_one_shot_out},
+    calibration::{Calibration, leave_one_shot_out},
     reference::Reference,
-    replace::{ReplaceError, replace_file},
+    replace::replace_file,
+    roi::Roi,
     sparse_coding::{Atoms, unfold},
     tensors::{self, TensorError},
 };
@@ -34,6 +33,7 @@ pub const MOST_ATOMS: usize = 1 << 14;
 const LARGEST_FILE: u64 = 1 << 31;
 const SUPPORT_FEATURES: &str = "support_features";
 const SHOT_MAPS: &str = "shot_maps";
+const ROI: &str = "roi";
 
 /// A support, seen through the backbone of one bundle.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,9 @@ pub struct Dictionary {
     pub shots: Vec<Shot>,
     /// Their features \[k, d, h, w\].
     pub support_features: Array4<f32>,
-    /// Which of the features become atoms; none for all.
+    /// The positions that count; none for all.
+    pub roi: Option<Roi>,
+    /// Which of the features there become atoms; none for all.
     pub selection: Option<AtomSelection>,
     /// The energy map of each shot, explained by the others, \[k, h, w\]; none for a single shot.
     pub shot_maps: Option<Array3<f32>>,
@@ -62,66 +64,6 @@ pub struct Shot {
     pub sha256: String,
 }
 
-/// Why a dictionary can't be read or written.
-#[derive(Debug, thiserror::Error)]
-#[error("{}: {fault}", path.display())]
-pub struct DictionaryError {
-    /// The file.
-    pub path: PathBuf,
-    /// What is wrong with it.
-    pub fault: DictionaryFault,
-}
-
-/// What is wrong with a dictionary.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)] // the messages say it
-pub enum DictionaryFault {
-    #[error("no such file; make a dictionary with sparsight adapt")]
-    Missing,
-    #[error("can't be read ({0})")]
-    Unreadable(io::Error),
-    #[error("{0} bytes are too many for a dictionary; adapt again")]
-    TooLarge(u64),
-    #[error("is damaged or not a dictionary: {0}; adapt again")]
-    Tensor(#[from] TensorError),
-    #[error("is not a dictionary: it has no metadata of sparsight; give a file that sparsight adapt wrote")]
-    NotADictionary,
-    #[error("is damaged: metadata {0}; adapt again")]
-    Metadata(serde_json::Error),
-    #[error(
-        "has version {0}, this program reads version {DICTIONARY_VERSION}; adapt again with this program"
-    )]
-    Version(u32),
-    #[error("holds no shots; adapt again with at least one image")]
-    NoShots,
-    #[error("lists {shots} shots but holds the features of {features}; adapt again")]
-    ShotCount { shots: usize, features: usize },
-    #[error("shots {0:?} and {1:?} have the same name or the same content; give each image once")]
-    Duplicate(String, String),
-    #[error("holds no shot named {0}; see sparsight dictionary list")]
-    NoSuchShot(String),
-    #[error("was adapted with another bundle than the first; adapt again with that one")]
-    MergedBundle,
-    #[error("keeps atoms by another --max-atoms or --seed than the first; adapt again with the same")]
-    MergedSelection,
-    #[error("max_atoms and seed must come together, and max_atoms be at least 1; adapt again")]
-    Selection,
-    #[error("{0} atoms are too many (at most {MOST_ATOMS}); use fewer images or --max-atoms")]
-    TooManyAtoms(usize),
-    #[error("{0}; adapt again")]
-    Calibration(#[from] CalibrationError),
-    #[error("holds energy maps of shape {found:?}, its features say {expected:?}; adapt again")]
-    ShotMaps { found: [usize; 3], expected: [usize; 3] },
-    #[error("is calibrated with {scores} scores for {shots} shots; adapt again")]
-    CalibrationCount { scores: usize, shots: usize },
-    #[error("was adapted with another bundle; adapt again with this one, {}", .0.display())]
-    OtherBundle(PathBuf),
-    #[error("holds features of shape {found:?} for each shot, the bundle makes {expected:?}; adapt again")]
-    Shape { found: [usize; 3], expected: [usize; 3] },
-    #[error(transparent)]
-    Replace(#[from] ReplaceError),
-}
-
 /// The metadata of the file, as JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -129,6 +71,9 @@ struct Header {
     version: u32,
     bundle_sha256: String,
     shots: Vec<Shot>,
+    /// Whether the file holds a roi: so that no reader who does not know of it scores without.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    roi: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_atoms: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -182,6 +127,7 @@ impl Dictionary {
             version: DICTIONARY_VERSION,
             bundle_sha256: self.bundle_sha256.clone(),
             shots: self.shots.clone(),
+            roi: self.roi.is_some(),
             max_atoms: self.selection.map(|selection| selection.max_atoms),
             seed: self.selection.map(|selection| selection.seed),
             calibration: self.calibration.clone(),
@@ -189,6 +135,7 @@ impl Dictionary {
         let header = serde_json::to_string(&header).map_err(DictionaryFault::Metadata)?;
         let mut arrays = vec![(SUPPORT_FEATURES, self.support_features.clone().into_dyn())];
         arrays.extend(self.shot_maps.clone().map(|maps| (SHOT_MAPS, maps.into_dyn())));
+        arrays.extend(self.roi.as_ref().map(|roi| (ROI, roi.inside().to_owned().into_dyn())));
         Ok(tensors::to_bytes(&arrays, Some(header))?)
     }
 
@@ -216,6 +163,10 @@ impl Dictionary {
             shot_maps: match tensors.tensor(SHOT_MAPS) {
                 Ok(_) => Some(tensors::array(&tensors, SHOT_MAPS)?),
                 Err(_) => None,
+            },
+            roi: match header.roi {
+                true => Some(Roi::from_inside(tensors::array(&tensors, ROI)?)?),
+                false => None,
             },
             selection,
             calibration: header.calibration,
@@ -249,18 +200,23 @@ impl Dictionary {
         if self.shots.len() > 1 {
             let config = &bundle.manifest.sparse_coding;
             let others = |shot| self.without(shot).atoms(config);
-            self.shot_maps = Some(leave_one_shot_out(self.support_features.view(), others, config));
+            let mut maps = leave_one_shot_out(self.support_features.view(), others, config);
+            if let Some(roi) = &self.roi {
+                maps.outer_iter_mut().for_each(|map| roi.limit(map));
+            }
+            self.shot_maps = Some(maps);
         }
         let none = Array3::zeros((0, 0, 0));
         let maps = self.shot_maps.as_ref().unwrap_or(&none);
-        self.calibration = Calibration::new(maps.view(), &bundle.manifest.scoring, false_alarm_rate)?;
+        let scoring = &bundle.manifest.scoring;
+        self.calibration = Calibration::new(maps.view(), self.roi.as_ref(), scoring, false_alarm_rate)?;
         Ok(())
     }
 
     /// What energies are compared with, if the bundle's scoring asks for it; none for a single shot.
     pub fn reference(&self, scoring: &ScoringConfig) -> Option<Reference> {
         let maps = self.shot_maps.as_ref().filter(|_| scoring.reference)?;
-        Reference::new(maps.view())
+        Reference::new(maps.view(), self.roi.as_ref())
     }
 
     /// The atoms that queries are explained with.
@@ -270,12 +226,14 @@ impl Dictionary {
 
     /// The unfolded support features that the atoms are made of, as they are, \[A, m\].
     pub fn unfolded(&self, config: &SparseCodingConfig) -> Array2<f32> {
-        let unfolded = unfold(self.support_features.view(), config.receptive_field);
-        let (_, _, h, w) = self.support_features.dim();
+        let mut unfolded = unfold(self.support_features.view(), config.receptive_field);
+        if let Some(roi) = &self.roi {
+            unfolded = roi.rows(&unfolded);
+        }
         match self.selection {
             Some(selection) if selection.max_atoms < unfolded.nrows() => {
                 let shots = self.shots.iter().map(|shot| shot.sha256.as_str());
-                unfolded.select(Axis(0), &selection.of(shots, h * w))
+                unfolded.select(Axis(0), &selection.of(shots, self.positions()))
             }
             _ => unfolded,
         }
@@ -302,10 +260,15 @@ impl Dictionary {
         self.calibration.as_ref().map(Calibration::threshold)
     }
 
+    /// Positions of an image that count.
+    pub fn positions(&self) -> usize {
+        let (_, _, h, w) = self.support_features.dim();
+        self.roi.as_ref().map_or(h * w, Roi::count)
+    }
+
     /// Number of atoms.
     pub fn atom_count(&self) -> usize {
-        let (shots, _, h, w) = self.support_features.dim();
-        let all = shots * h * w;
+        let all = self.shots.len() * self.positions();
         self.selection.map_or(all, |selection| all.min(selection.max_atoms))
     }
 
@@ -342,6 +305,12 @@ impl Dictionary {
         }
         if self.selection.is_some_and(|selection| selection.max_atoms == 0) {
             return Err(DictionaryFault::Selection);
+        }
+        if let Some(roi) = &self.roi {
+            let (found, (_, _, h, w)) = (roi.inside().dim().into(), self.support_features.dim());
+            if found != [h, w] {
+                return Err(DictionaryFault::RoiShape { found, expected: [h, w] });
+            }
         }
         if self.atom_count() > MOST_ATOMS {
             return Err(DictionaryFault::TooManyAtoms(self.atom_count()));

@@ -135,6 +135,18 @@ pub fn decode_image(bytes: &[u8], path: &Path) -> Result<RgbImage, ImageError> {
     DynamicImage::from_decoder(decoder).map(DynamicImage::into_rgb8).map_err(|error| undecodable(&error))
 }
 
+/// Width and height that the head of an image file tells.
+///
+/// # Errors
+/// Names the file and why they can't be told.
+pub fn image_size(path: &Path) -> Result<(u32, u32), ImageError> {
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
+    reader
+        .map_err(|error| unreadable(path, error))?
+        .into_dimensions()
+        .map_err(|error| ImageError::Undecodable { path: path.to_path_buf(), reason: error.to_string() })
+}
+
 /// What the backbone sees: the image at the input's size, \[3, H, W\] in \[0, 1\].
 pub fn to_input(image: &RgbImage, input: &InputConfig) -> Array3<f32> {
     let resized = resize::resize(image, input.width as u32, input.height as u32, input.resize);

@@ -34,6 +34,7 @@ pub mod npy;
 pub mod onnxruntime;
 pub mod reference;
 pub mod replace;
+pub mod roi;
 pub mod sparse_coding;
 pub mod tensors;
 pub mod verify;

@@ -7,6 +7,8 @@
 use ndarray::{Array2, ArrayView2};
 use sparsight_schemas::{FeatureGeometry, Manifest};
 
+use crate::roi::Roi;
+
 /// Standard deviations after which the Gaussian is cut off.
 const REACH: f32 = 4.0;
 
@@ -37,6 +39,21 @@ pub fn gradient_map_on_image(
         stride: 1, // its positions are the input's pixels
     };
     on_image(map, &pixels, manifest, height, width)
+}
+
+/// Limits a map on the image, \[`height`, `width`\], to a region of interest: 0 on the pixels whose nearest position does
+/// not count. A map of energies is 0 at those positions, which interpolation and smoothing have mixed with the others;
+/// inside, each value becomes the mean of those that count alone, as `of_energies` asks for.
+pub fn limit_to_roi(mut map: Array2<f32>, roi: &Roi, manifest: &Manifest, of_energies: bool) -> Array2<f32> {
+    let (height, width) = map.dim();
+    let inside = roi.on_image(manifest, height, width);
+    let share = of_energies.then(|| energy_map_on_image(roi.inside(), manifest, height, width));
+    if let Some(share) = &share {
+        // A pixel of a position that counts has a part of it, however little after smoothing.
+        map.zip_mut_with(share, |value, share| *value /= share.max(f32::MIN_POSITIVE));
+    }
+    map.zip_mut_with(&inside, |value, inside| *value = if *inside == 1.0 { *value } else { 0.0 });
+    map
 }
 
 fn on_image(
@@ -213,6 +230,26 @@ mod tests {
         let drawn = energy_map_on_image(map.view(), &manifest(deviation / 1.5), height, width);
         let difference = (&drawn - &smoothed).mapv(f32::abs).fold(0.0_f32, |a, &b| a.max(b));
         assert!(difference < 1e-4, "{difference}");
+    }
+
+    #[test]
+    fn a_map_is_0_outside_of_a_region_and_inside_as_if_there_was_nothing_else() {
+        // The left half counts: its energies are 3, whatever lies on the right.
+        let roi = Roi::from_inside(Array2::from_shape_fn((8, 6), |(_, x)| f32::from(x < 3))).unwrap();
+        let mut map = Array2::from_shape_fn((8, 6), |(_, x)| if x < 3 { 3.0 } else { 100.0 });
+        roi.limit(map.view_mut());
+        for smoothing in [0.0, 2.0, 6.0] {
+            let manifest = manifest(smoothing);
+            let drawn = energy_map_on_image(map.view(), &manifest, 128, 96);
+            let drawn = limit_to_roi(drawn, &roi, &manifest, true);
+            for (&value, x) in drawn.iter().zip((0..96).cycle()) {
+                // Position 2 is on pixel 16 of the input, 3 on 24: the cell ends at 20, and pixel 40 lies at 19.75.
+                let expected = if x <= 40 { 3.0 } else { 0.0 };
+                assert!((value - expected).abs() < 1e-4, "smoothing {smoothing}, column {x}: {value}");
+            }
+            let gradient = limit_to_roi(Array2::from_elem((128, 96), 2.0), &roi, &manifest, false);
+            assert_eq!((gradient[(5, 40)], gradient[(5, 41)]), (2.0, 0.0));
+        }
     }
 
     proptest! {

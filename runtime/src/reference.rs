@@ -3,6 +3,8 @@
 
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
 
+use crate::roi::Roi;
+
 /// Share of the mean over all positions that is added to each position's own mean, so that places where a few shots
 /// happen to agree do not raise false alarms.
 const FLOOR: f32 = 0.3;
@@ -17,10 +19,11 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// r = mean_k(L_k) + 0.3 mean(L), from the energy map L_k of each shot, explained by the others, \[k, h, w\]; none
-    /// without a map.
-    pub fn new(shot_maps: ArrayView3<f32>) -> Option<Self> {
-        let mean = shot_maps.mean()?;
+    /// r = mean_k(L_k) + 0.3 mean(L), from the energy map L_k of each shot, explained by the others, \[k, h, w\]; mean(L)
+    /// is over the positions that count. None without a map.
+    pub fn new(shot_maps: ArrayView3<f32>, roi: Option<&Roi>) -> Option<Self> {
+        let share = roi.map_or(1.0, Roi::share); // elsewhere the maps are 0
+        let mean = shot_maps.mean()? / share;
         let map = shot_maps.mean_axis(Axis(0))?;
         Some(Self { map: map.mapv(|energy| (energy + FLOOR * mean).max(SMALLEST)) })
     }
@@ -43,7 +46,7 @@ mod tests {
     #[test]
     fn energies_are_multiples_of_the_shots_own() {
         let shots = array![[[1.0, 3.0]], [[3.0, 5.0]]]; // means by position 2 and 4, of all 3
-        let reference = Reference::new(shots.view()).unwrap();
+        let reference = Reference::new(shots.view(), None).unwrap();
         let relative = reference.relative(array![[2.9, 9.8]].view());
         assert!(
             (&relative - &array![[1.0, 2.0]]).iter().all(|difference| difference.abs() < 1e-6),
@@ -52,13 +55,24 @@ mod tests {
     }
 
     #[test]
+    fn positions_that_do_not_count_leave_the_reference_of_the_others_alone() {
+        let roi = Roi::from_inside(array![[1.0, 0.0], [1.0, 0.0]]).unwrap();
+        let within = Reference::new(array![[[1.0, 0.0], [3.0, 0.0]]].view(), Some(&roi)).unwrap();
+        let alone = Reference::new(array![[[1.0], [3.0]]].view(), None).unwrap();
+        let relative = within.relative(array![[5.0, 0.0], [7.0, 0.0]].view());
+        let expected = alone.relative(array![[5.0], [7.0]].view());
+        assert_eq!(relative.column(0), expected.column(0));
+        assert_eq!(relative.column(1).sum(), 0.0);
+    }
+
+    #[test]
     fn shots_that_are_explained_perfectly_leave_quotients_finite() {
-        let reference = Reference::new(Array3::zeros((3, 2, 2)).view()).unwrap();
+        let reference = Reference::new(Array3::zeros((3, 2, 2)).view(), None).unwrap();
         assert!(reference.relative(array![[0.0, 1.0], [0.5, 0.25]].view()).iter().all(|e| e.is_finite()));
     }
 
     #[test]
     fn no_shots_make_no_reference() {
-        assert_eq!(Reference::new(Array3::zeros((0, 2, 2)).view()), None);
+        assert_eq!(Reference::new(Array3::zeros((0, 2, 2)).view(), None), None);
     }
 }

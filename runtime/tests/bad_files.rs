@@ -5,12 +5,13 @@
 
 use std::{fs, path::Path};
 
-use ndarray::{Array3, Array4, Axis};
+use ndarray::{Array2, Array3, Array4, Axis};
 use sparsight_runtime::{
     bundle::Bundle,
     calibration::{Calibration, Method},
     dictionary::{AtomSelection, Dictionary, Shot},
     replace::sha256_hex,
+    roi::Roi,
     tensors,
 };
 use sparsight_schemas::{BUNDLE_FILES, Config, FeatureGeometry, Manifest, Provenance, Tolerances};
@@ -53,6 +54,7 @@ fn dictionary(bundle: &Bundle) -> Dictionary {
         support_features: Array4::from_shape_fn((3, 4, 2, 3), |(n, c, y, x)| {
             ((n * 24 + c * 6 + y * 3 + x) as f32).sin()
         }),
+        roi: None,
         selection: None,
         shot_maps: None,
         calibration: None,
@@ -145,8 +147,13 @@ fn a_manifest_that_is_no_text_is_refused() {
 fn a_dictionary_comes_back_as_it_was_written_and_always_as_the_same_bytes() {
     let folder = bundle("a");
     let bundle = Bundle::open(folder.path()).unwrap();
-    let written =
-        Dictionary { selection: Some(AtomSelection { max_atoms: 7, seed: 3 }), ..dictionary(&bundle) };
+    let roi = Roi::from_inside(ndarray::array![[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]]).unwrap();
+    let mut written = Dictionary {
+        roi: Some(roi),
+        selection: Some(AtomSelection { max_atoms: 7, seed: 3 }),
+        ..dictionary(&bundle)
+    };
+    written.calibrate(&bundle, 0.1).unwrap();
     let path = folder.path().join("category.safetensors");
     written.write(&path).unwrap();
     assert_eq!(Dictionary::read_for(&path, &bundle).unwrap(), written);
@@ -236,7 +243,11 @@ fn a_dictionary_that_contradicts_itself_is_neither_written_nor_read() {
     let fewer = whole.support_features.select(Axis(0), &[0, 1]);
     let calibration =
         Calibration { method: Method::LeaveOneShotOut, scores: vec![0.1, 0.2], false_alarm_rate: 0.1 };
-    let cases: [(Dictionary, &str); 8] = [
+    let cases: [(Dictionary, &str); 9] = [
+        (
+            Dictionary { roi: Some(Roi::from_inside(Array2::ones((3, 3))).unwrap()), ..whole.clone() },
+            "roi of shape [3, 3]",
+        ),
         (
             Dictionary { support_features: fewer, ..whole.clone() },
             "lists 3 shots but holds the features of 2",

@@ -47,6 +47,12 @@ impl FeatureGeometry {
         let on_input = (pixel as f32 + 0.5) * (input as f32 / pixels as f32) - 0.5;
         on_input / self.stride as f32
     }
+
+    /// The position, of `positions` along an axis, in whose cell pixel `pixel` lies: the nearest one. The rest as
+    /// [`FeatureGeometry::position_of`] has it.
+    pub fn cell_of(&self, pixel: usize, pixels: usize, input: usize, positions: usize) -> usize {
+        (self.position_of(pixel, pixels, input).round().max(0.0) as usize).min(positions.saturating_sub(1))
+    }
 }
 
 #[cfg(test)]
@@ -68,6 +74,17 @@ mod tests {
     fn odd_sides_round_up_in_every_layer() {
         let g = geometry(33, 47, &[1, 2]);
         assert_eq!((g.height, g.width), (5, 6)); // 33 17 9 9 5; 47 24 12 12 6
+    }
+
+    #[test]
+    fn every_pixel_lies_in_the_cell_of_its_nearest_position() {
+        let g = geometry(128, 128, &[1, 2, 1]);
+        let cells: Vec<usize> = (0..128).map(|pixel| g.cell_of(pixel, 128, 128, g.width)).collect();
+        assert!(cells.is_sorted());
+        assert_eq!((cells[3], cells[4], cells[12], cells[127]), (0, 1, 2, 15));
+        // Twice the pixels: two to each of the input's.
+        assert_eq!(g.cell_of(7, 256, 128, g.width), 0);
+        assert_eq!(g.cell_of(8, 256, 128, g.width), 1);
     }
 
     #[test]

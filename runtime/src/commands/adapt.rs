@@ -1,10 +1,19 @@
 //! `sparsight adapt`: from good images to a dictionary file.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
+
+use anyhow::anyhow;
 
 use sparsight_runtime::{
-    calibration::DEFAULT_FALSE_ALARM_RATE, detector::Adaptation, dictionary::AtomSelection,
-    images::find_images,
+    bundle::Bundle,
+    calibration::DEFAULT_FALSE_ALARM_RATE,
+    detector::Adaptation,
+    dictionary::AtomSelection,
+    images::{FoundImage, find_images, image_size, read_image},
+    roi::{Roi, check_aspect_ratio},
 };
 
 use super::{
@@ -34,6 +43,10 @@ pub struct Adapt {
     /// [default: what the bundle asks for]
     #[arg(long, value_name = "A")]
     max_atoms: Option<NonZeroUsize>,
+    /// Image of which white is the region of interest: atoms, energies, maps and score are limited to the feature
+    /// positions half of whose cell is white. It has the aspect ratio of the images, at any size
+    #[arg(long, value_name = "MASK")]
+    roi: Option<PathBuf>,
     /// Seed of that selection
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
@@ -43,7 +56,8 @@ pub struct Adapt {
 
 const EXAMPLE: &str = "\
 Example:
-  sparsight adapt bundle good/000.png good/001.png good/002.png -o leather.dictionary";
+  sparsight adapt bundle good/000.png good/001.png good/002.png -o leather.dictionary
+  sparsight adapt bundle good/ -o leather.dictionary --roi mask.png --false-alarm-rate 0.05";
 
 /// A false alarm rate from the command line.
 pub fn rate(text: &str) -> Result<f64, String> {
@@ -53,17 +67,31 @@ pub fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// The region of interest of the mask in the file `path`, which fits all of `images`.
+fn read_roi(path: &Path, images: &[FoundImage], bundle: &Bundle) -> anyhow::Result<Roi> {
+    let mask = read_image(path)?;
+    for image in images {
+        // One that has no size is reported with its reason when it is read.
+        if let Ok(size) = image_size(&image.path) {
+            check_aspect_ratio(mask.dimensions(), size)
+                .map_err(|error| anyhow!("{}: for {}: {error}", path.display(), image.path.display()))?;
+        }
+    }
+    Roi::from_mask(&mask, &bundle.manifest).map_err(|error| anyhow!("{}: {error}", path.display()))
+}
+
 impl Adapt {
     pub fn run(&self, verbose: bool) -> anyhow::Result<Exit> {
         let mut detector = self.backbone.open(&self.bundle, verbose)?;
         let images = find_images(&self.images)?;
         refuse_to_replace(&images, &self.output)?;
+        let roi = self.roi.as_deref().map(|mask| read_roi(mask, &images, detector.bundle())).transpose()?;
         let support = read_support(&images, &detector.bundle().manifest.input, &[])?;
         let selection = match self.max_atoms {
             Some(max_atoms) => Some(AtomSelection { max_atoms: max_atoms.get(), seed: self.seed }),
             None => AtomSelection::new(&detector.bundle().manifest.sparse_coding, self.seed),
         };
-        let adaptation = Adaptation { false_alarm_rate: self.false_alarm_rate, selection };
+        let adaptation = Adaptation { false_alarm_rate: self.false_alarm_rate, selection, roi };
         let dictionary = detector.dictionary(&support, &adaptation)?;
         let _lock = lock(&self.output)?;
         dictionary.write(&self.output)?;

@@ -109,6 +109,9 @@ impl List {
             let score = scores.map_or("-".into(), |scores| format!("{:.6}", scores[i]));
             writeln!(out, "{:width$}  {score:>12}  {}", shot.name, shot.sha256)?;
         }
+        if dictionary.roi.is_some() {
+            note(format_args!("{}", summary(&dictionary)));
+        }
         Ok(Exit::Done)
     }
 }

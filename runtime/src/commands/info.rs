@@ -5,8 +5,9 @@ use std::{
     path::PathBuf,
 };
 
+use ndarray::ArrayView1;
 use serde_json::{Value, json};
-use sparsight_runtime::{bundle::Bundle, calibration::Calibration, dictionary::Dictionary};
+use sparsight_runtime::{bundle::Bundle, calibration::Calibration, dictionary::Dictionary, roi::Roi};
 
 use super::{
     Exit,
@@ -100,9 +101,18 @@ fn dictionary_text(dictionary: &Dictionary) -> Vec<(&'static str, String)> {
         ("bundle sha256", dictionary.bundle_sha256.clone()),
         ("features", format!("{d} channels at {h} x {w} positions for each shot")),
     ];
+    let rows = dictionary.roi.iter().flat_map(roi_rows);
+    text.extend(std::iter::once("roi").chain(std::iter::repeat("")).zip(rows));
     let names = std::iter::once("calibration").chain(std::iter::repeat(""));
     text.extend(names.zip(promise(dictionary.calibration.as_ref())));
     text
+}
+
+/// The positions of a region of interest from top to bottom: # counts, . does not.
+fn roi_rows(roi: &Roi) -> Vec<String> {
+    let row =
+        |row: ArrayView1<f32>| row.iter().map(|inside| if *inside == 1.0 { '#' } else { '.' }).collect();
+    roi.inside().outer_iter().map(row).collect()
 }
 
 fn dictionary_json(dictionary: &Dictionary) -> Value {
@@ -115,6 +125,7 @@ fn dictionary_json(dictionary: &Dictionary) -> Value {
         "kind": "dictionary",
         "bundle_sha256": dictionary.bundle_sha256,
         "atoms": dictionary.atom_count(),
+        "roi": dictionary.roi.as_ref().map(roi_rows),
         "threshold": dictionary.threshold(),
         "false_alarm_rate": calibration.map(|c| c.false_alarm_rate),
         "guaranteed_rate": calibration.map(Calibration::guaranteed_rate),

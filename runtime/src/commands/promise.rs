@@ -7,7 +7,12 @@ use sparsight_runtime::{
 
 /// Size of a dictionary in words.
 pub fn summary(dictionary: &Dictionary) -> String {
-    format!("{}, {} atoms", count(dictionary.shots.len(), "shot"), dictionary.atom_count())
+    let (_, _, h, w) = dictionary.support_features.dim();
+    let roi = match dictionary.positions() {
+        positions if dictionary.roi.is_some() => format!(", {positions} of {} positions count", h * w),
+        _ => String::new(),
+    };
+    format!("{}, {} atoms{roi}", count(dictionary.shots.len(), "shot"), dictionary.atom_count())
 }
 
 /// What the threshold promises and what it can't, one line each.

@@ -16,7 +16,7 @@ use sparsight_runtime::{
     dictionary::Dictionary,
     heatmap::{draw_heatmap, energy_scale, gradient_scale, write_png},
     images::{FoundImage, find_images, read_image, to_input},
-    maps::{energy_map_on_image, gradient_map_on_image},
+    maps::{energy_map_on_image, gradient_map_on_image, limit_to_roi},
     npy::write_npy,
     replace::{check_replaceable, replace_file},
 };
@@ -203,6 +203,10 @@ impl Score {
                 let map = scorer.gradient_map(input.view())?;
                 Some(gradient_map_on_image(map.view(), &manifest, height, width))
             }
+        };
+        let map = match scorer.roi() {
+            Some(roi) => map.map(|map| limit_to_roi(map, roi, &manifest, self.map != Map::Gradient)),
+            None => map,
         };
         Ok((figures, pixels, map))
     }

@@ -42,10 +42,13 @@ impl Dictionary {
     /// `label`/name.
     ///
     /// # Errors
-    /// A dictionary of another bundle, or one that selects atoms otherwise.
+    /// A dictionary of another bundle or region of interest, or one that selects atoms otherwise.
     pub fn merge(&mut self, other: &Self, label: &str) -> Result<usize, DictionaryFault> {
         if self.bundle_sha256 != other.bundle_sha256 {
             return Err(DictionaryFault::MergedBundle);
+        }
+        if self.roi != other.roi {
+            return Err(DictionaryFault::MergedRoi);
         }
         if self.selection != other.selection {
             return Err(DictionaryFault::MergedSelection);

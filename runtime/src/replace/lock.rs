@@ -101,7 +101,9 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        let say = || drop(waited.fetch_add(1, Ordering::SeqCst));
+                        let say = || {
+                            waited.fetch_add(1, Ordering::SeqCst);
+                        };
                         let lock = WriteLock::acquire(&path, say).unwrap();
                         assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
                         thread::sleep(Duration::from_micros(20));

@@ -8,6 +8,7 @@ use std::{
     thread,
 };
 
+use image::{Rgb, RgbImage};
 use sparsight_runtime::dictionary::Dictionary;
 
 use crate::sandbox::{Sandbox, bundle, failure, names, sparsight, texture};
@@ -98,6 +99,20 @@ fn dictionaries_of_other_bundles_or_other_selections_are_not_mixed() {
     adapt.assert().success();
     let line = failure(&mut merge(&[&dictionary, &other], &dictionary), 1);
     names(&line, &["other.dictionary", "--max-atoms"]);
+    let mask =
+        sandbox.image("mask.png", RgbImage::from_fn(40, 30, |x, _| Rgb([if x < 20 { 255 } else { 0 }; 3])));
+    let mut adapt = sparsight("adapt");
+    adapt
+        .arg(bundle())
+        .arg(sandbox.path("good"))
+        .arg("--roi")
+        .arg(mask)
+        .arg("-o")
+        .arg(&other)
+        .assert()
+        .success();
+    let line = failure(&mut merge(&[&dictionary, &other], &dictionary), 1);
+    names(&line, &["other.dictionary", "another --roi"]);
     assert_eq!(fs::read(&dictionary).unwrap(), before);
 }
 

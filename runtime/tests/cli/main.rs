@@ -11,6 +11,7 @@ mod changing;
 #[cfg(unix)]
 mod killing;
 mod outputs;
+mod regions;
 mod sandbox;
 mod scoring;
 mod telling;

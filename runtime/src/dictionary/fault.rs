@@ -1,0 +1,72 @@
+//! What can be wrong with a dictionary, in the words that the user reads: the file, the fault, the remedy.
+
+use std::{io, path::PathBuf};
+
+use super::{DICTIONARY_VERSION, MOST_ATOMS};
+use crate::{calibration::CalibrationError, replace::ReplaceError, roi::RoiError, tensors::TensorError};
+
+/// Why a dictionary can't be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {fault}", path.display())]
+pub struct DictionaryError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub fault: DictionaryFault,
+}
+
+/// What is wrong with a dictionary.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the messages say it
+pub enum DictionaryFault {
+    #[error("no such file; make a dictionary with sparsight adapt")]
+    Missing,
+    #[error("can't be read ({0})")]
+    Unreadable(io::Error),
+    #[error("{0} bytes are too many for a dictionary; adapt again")]
+    TooLarge(u64),
+    #[error("is damaged or not a dictionary: {0}; adapt again")]
+    Tensor(#[from] TensorError),
+    #[error("is not a dictionary: it has no metadata of sparsight; give a file that sparsight adapt wrote")]
+    NotADictionary,
+    #[error("is damaged: metadata {0}; adapt again")]
+    Metadata(serde_json::Error),
+    #[error(
+        "has version {0}, this program reads version {DICTIONARY_VERSION}; adapt again with this program"
+    )]
+    Version(u32),
+    #[error("holds no shots; adapt again with at least one image")]
+    NoShots,
+    #[error("lists {shots} shots but holds the features of {features}; adapt again")]
+    ShotCount { shots: usize, features: usize },
+    #[error("shots {0:?} and {1:?} have the same name or the same content; give each image once")]
+    Duplicate(String, String),
+    #[error("holds no shot named {0}; see sparsight dictionary list")]
+    NoSuchShot(String),
+    #[error("was adapted with another bundle than the first; adapt again with that one")]
+    MergedBundle,
+    #[error("keeps atoms by another --max-atoms or --seed than the first; adapt again with the same")]
+    MergedSelection,
+    #[error("has another --roi than the first; adapt again with the same")]
+    MergedRoi,
+    #[error("{0}; adapt again")]
+    Roi(#[from] RoiError),
+    #[error("has a roi of shape {found:?}, its features say {expected:?}; adapt again")]
+    RoiShape { found: [usize; 2], expected: [usize; 2] },
+    #[error("max_atoms and seed must come together, and max_atoms be at least 1; adapt again")]
+    Selection,
+    #[error("{0} atoms are too many (at most {MOST_ATOMS}); use fewer images or --max-atoms")]
+    TooManyAtoms(usize),
+    #[error("{0}; adapt again")]
+    Calibration(#[from] CalibrationError),
+    #[error("holds energy maps of shape {found:?}, its features say {expected:?}; adapt again")]
+    ShotMaps { found: [usize; 3], expected: [usize; 3] },
+    #[error("is calibrated with {scores} scores for {shots} shots; adapt again")]
+    CalibrationCount { scores: usize, shots: usize },
+    #[error("was adapted with another bundle; adapt again with this one, {}", .0.display())]
+    OtherBundle(PathBuf),
+    #[error("holds features of shape {found:?} for each shot, the bundle makes {expected:?}; adapt again")]
+    Shape { found: [usize; 3], expected: [usize; 3] },
+    #[error(transparent)]
+    Replace(#[from] ReplaceError),
+}
