@@ -82,9 +82,9 @@ mod tests {
         let cells: Vec<usize> = (0..128).map(|pixel| g.cell_of(pixel, 128, 128, g.width)).collect();
         assert!(cells.is_sorted());
         assert_eq!((cells[3], cells[4], cells[12], cells[127]), (0, 1, 2, 15));
-        // Twice the pixels: two to each of the input's.
-        assert_eq!(g.cell_of(7, 256, 128, g.width), 0);
-        assert_eq!(g.cell_of(8, 256, 128, g.width), 1);
+        // Twice the pixels: pixel 8 lies at 3.75 of the input, pixel 9 at 4.25.
+        assert_eq!(g.cell_of(8, 256, 128, g.width), 0);
+        assert_eq!(g.cell_of(9, 256, 128, g.width), 1);
     }
 
     #[test]
