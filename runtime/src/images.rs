@@ -140,8 +140,10 @@ pub fn decode_image(bytes: &[u8], path: &Path) -> Result<RgbImage, ImageError> {
 /// # Errors
 /// Names the file and why they can't be told.
 pub fn image_size(path: &Path) -> Result<(u32, u32), ImageError> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    reader
+    let bytes = read_image_file(path)?;
+    // Read as decode_image does: another kind of reader would be another copy of every decoder in the program.
+    ImageReader::new(Cursor::new(bytes.as_slice()))
+        .with_guessed_format()
         .map_err(|error| unreadable(path, error))?
         .into_dimensions()
         .map_err(|error| ImageError::Undecodable { path: path.to_path_buf(), reason: error.to_string() })
