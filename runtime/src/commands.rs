@@ -8,6 +8,7 @@ mod dictionary;
 mod info;
 mod promise;
 mod score;
+mod scoring;
 mod session;
 mod support;
 mod verify;

@@ -4,12 +4,24 @@
 //! middle of the colours at just over a quarter of opacity, and twice the threshold and everything above is the
 //! brightest colour at four fifths. So two pictures can be compared, and that of a normal image looks calm.
 
+mod bar;
+
 use std::{io, path::Path};
 
-use image::{ExtendedColorType, ImageEncoder, RgbImage, codecs::png::PngEncoder};
-use ndarray::ArrayView2;
+pub use bar::with_colour_bar;
+use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage, codecs::png::PngEncoder};
+use ndarray::{ArrayView2, s};
+use sparsight_schemas::Region;
 
-use crate::replace::{ReplaceError, replace_file};
+use crate::{
+    maps::highest,
+    replace::{ReplaceError, replace_file},
+};
+
+/// Colour of the threshold's contour; the scale has no such one.
+const CONTOUR: Rgb<u8> = Rgb([0x40, 0xFF, 0x80]);
+/// Colour of boxes.
+const BOX: Rgb<u8> = Rgb([0xFF; 3]);
 
 /// Opacity of the brightest colour.
 const OPACITY: f32 = 0.8;
@@ -28,20 +40,9 @@ const COLOURS: [[u8; 3]; 10] = [
     [0xFC, 0xFF, 0xA4],
 ];
 
-/// What the scale of an energy map refers to: the threshold, or half of the map's highest value if there is none.
-pub fn energy_scale(map: ArrayView2<f32>, threshold: Option<f32>) -> f32 {
+/// What the scale of a map refers to: its threshold, or half of its highest value if there is none.
+pub fn colour_scale(map: ArrayView2<f32>, threshold: Option<f32>) -> f32 {
     threshold.unwrap_or_else(|| highest(map) / 2.0)
-}
-
-/// What the scale of a gradient map refers to. It has no threshold of its own, so its highest value is coloured as
-/// the image's anomaly score would be: that of a normal image looks calm here too.
-pub fn gradient_scale(map: ArrayView2<f32>, anomaly_score: f32, threshold: Option<f32>) -> f32 {
-    let share = threshold.map_or(0.5, |threshold| threshold / anomaly_score);
-    highest(map) * share
-}
-
-fn highest(map: ArrayView2<f32>) -> f32 {
-    map.iter().copied().fold(0.0, f32::max)
 }
 
 /// Draws `map`, which has the image's size, over `image`; `threshold` is what the scale refers to, in the map's unit.
@@ -56,6 +57,40 @@ pub fn draw_heatmap(image: RgbImage, map: ArrayView2<f32>, threshold: f32) -> Rg
         }
     }
     drawn
+}
+
+/// Draws the contour of the values above `threshold`, on their side of it.
+pub fn draw_contour(drawn: &mut RgbImage, map: ArrayView2<f32>, threshold: f32) {
+    let reach = line_width(drawn) as usize;
+    let (rows, columns) = map.dim();
+    for ((y, x), _) in map.indexed_iter().filter(|(_, value)| **value > threshold) {
+        let column = map.slice(s![y.saturating_sub(reach)..(y + reach + 1).min(rows), x]);
+        let row = map.slice(s![y, x.saturating_sub(reach)..(x + reach + 1).min(columns)]);
+        if column.iter().chain(row).any(|value| *value <= threshold) {
+            drawn.put_pixel(x as u32, y as u32, CONTOUR);
+        }
+    }
+}
+
+/// Draws the boxes of `regions`, around them where there is room.
+pub fn draw_boxes(drawn: &mut RgbImage, regions: &[Region]) {
+    let line = line_width(drawn);
+    let (width, height) = drawn.dimensions();
+    for region in regions {
+        let (left, top) = (region.x.saturating_sub(line), region.y.saturating_sub(line));
+        let right = region.x.saturating_add(region.width).saturating_add(line).min(width);
+        let bottom = region.y.saturating_add(region.height).saturating_add(line).min(height);
+        for (y, x) in (top..bottom).flat_map(|y| (left..right).map(move |x| (y, x))) {
+            if y < top + line || y + line >= bottom || x < left + line || x + line >= right {
+                drawn.put_pixel(x, y, BOX);
+            }
+        }
+    }
+}
+
+/// Pixels of a line that shows when the whole image fits on a screen.
+fn line_width(image: &RgbImage) -> u32 {
+    (image.width().max(image.height()) / 500).max(1)
 }
 
 /// Writes an image as PNG.
@@ -121,19 +156,42 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_gradient_is_coloured_as_the_score_is() {
+    fn without_a_threshold_the_highest_value_is_the_brightest() {
         let map = arr2(&[[0.0, 40.0, 10.0]]);
-        for (score, place) in [(0.1, 0.25), (0.2, 0.5), (0.4, 1.0)] {
-            let scale = gradient_scale(map.view(), score, Some(0.2));
-            assert!((level(40.0, scale) - place).abs() < 1e-6);
-        }
+        assert_eq!(level(40.0, colour_scale(map.view(), None)), 1.0);
+        assert_eq!(level(40.0, colour_scale(map.view(), Some(40.0))), 0.5);
+    }
+
+    /// One letter a pixel: the contour, a box, or neither.
+    fn letters(drawn: &RgbImage) -> Vec<String> {
+        let letter = |pixel: &Rgb<u8>| match *pixel {
+            CONTOUR => 'c',
+            BOX => 'b',
+            _ => '.',
+        };
+        drawn.rows().map(|row| row.map(letter).collect()).collect()
     }
 
     #[test]
-    fn without_a_threshold_the_highest_value_is_the_brightest() {
-        let map = arr2(&[[0.0, 40.0, 10.0]]);
-        assert_eq!(level(40.0, energy_scale(map.view(), None)), 1.0);
-        assert_eq!(level(40.0, gradient_scale(map.view(), 0.3, None)), 1.0);
+    fn the_contour_goes_along_the_inside_of_what_is_above_the_threshold() {
+        let map = Array2::from_shape_fn((6, 7), |(y, x)| f32::from(u8::from(y < 4 && (1..6).contains(&x))));
+        let mut drawn = RgbImage::new(7, 6);
+        draw_contour(&mut drawn, map.view(), 0.5);
+        // The image's edge is no contour.
+        assert_eq!(letters(&drawn), [".c...c.", ".c...c.", ".c...c.", ".ccccc.", ".......", "......."]);
+        draw_contour(&mut drawn, Array2::ones((6, 7)).view(), 0.5);
+        assert_eq!(letters(&drawn)[5], ".......");
+    }
+
+    #[test]
+    fn a_box_is_around_its_region_and_stays_in_the_image() {
+        let region = |x, y, width, height| Region { x, y, width, height, area: 1, peak: 1.0 };
+        let mut drawn = RgbImage::new(7, 6);
+        draw_boxes(&mut drawn, &[region(2, 2, 2, 1)]);
+        assert_eq!(letters(&drawn), [".......", ".bbbb..", ".b..b..", ".bbbb..", ".......", "......."]);
+        let mut drawn = RgbImage::new(4, 3);
+        draw_boxes(&mut drawn, &[region(0, 0, 4, 3), region(u32::MAX, 0, 9, 9)]);
+        assert_eq!(letters(&drawn), ["bbbb", "b..b", "bbbb"]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::{
 pub use image::RgbImage;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use ndarray::Array3;
-use sparsight_schemas::InputConfig;
+use sparsight_schemas::{InputConfig, ResizeFilter};
 
 /// Most pixels of an image; a few bytes can claim any number.
 pub const LARGEST_IMAGE: u64 = 100_000_000;
@@ -157,6 +157,17 @@ pub fn to_input(image: &RgbImage, input: &InputConfig) -> Array3<f32> {
     })
 }
 
+/// The image scaled down to at most `longest` pixels a side, or as it is if it is no larger.
+pub fn fit(image: &RgbImage, longest: u32) -> RgbImage {
+    let (width, height) = image.dimensions();
+    let longer = width.max(height);
+    if longer <= longest {
+        return image.clone();
+    }
+    let scaled = |side: u32| (u64::from(side) * u64::from(longest) / u64::from(longer)).max(1) as u32;
+    resize::resize(image, scaled(width), scaled(height), ResizeFilter::Bilinear)
+}
+
 /// The image files that `paths` stand for: files as they are named, whether they exist or not, and of folders every
 /// image in them and below, sorted by path. Hidden files and folders are passed over.
 ///
@@ -170,7 +181,7 @@ pub fn find_images<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<FoundImage>, Image
     for path in paths.iter().map(AsRef::as_ref) {
         if path.is_dir() {
             let mut inside = Vec::new();
-            search(path, &mut vec![], &mut inside)?;
+            visit_images(path, &mut |file| inside.push(file))?;
             if inside.is_empty() {
                 return Err(ImageError::NoImages(path.to_path_buf()));
             }
@@ -187,9 +198,16 @@ pub fn find_images<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<FoundImage>, Image
     Ok(found)
 }
 
-/// Adds the images in `folder` and below; `above` are the folders on the way here, so that links can't lead in
-/// circles.
-fn search(folder: &Path, above: &mut Vec<PathBuf>, found: &mut Vec<PathBuf>) -> Result<(), ImageError> {
+/// Visits the image files in `folder` and below, in no order. Hidden files and folders are passed over.
+///
+/// # Errors
+/// A folder that can't be read.
+pub fn visit_images(folder: &Path, visit: &mut dyn FnMut(PathBuf)) -> Result<(), ImageError> {
+    search(folder, &mut vec![], visit)
+}
+
+/// `above` are the folders on the way here, so that links can't lead in circles.
+fn search(folder: &Path, above: &mut Vec<PathBuf>, visit: &mut dyn FnMut(PathBuf)) -> Result<(), ImageError> {
     let real = folder.canonicalize().map_err(|error| unreadable(folder, error))?;
     if above.contains(&real) {
         return Ok(());
@@ -203,9 +221,9 @@ fn search(folder: &Path, above: &mut Vec<PathBuf>, found: &mut Vec<PathBuf>) -> 
         }
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
         if path.is_dir() {
-            search(&path, above, found)?;
+            search(&path, above, visit)?;
         } else if extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str())) {
-            found.push(path);
+            visit(path);
         }
     }
     above.pop();
@@ -223,10 +241,8 @@ fn unreadable(path: &Path, source: io::Error) -> ImageError {
 mod tests {
     use std::fs;
 
-    use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
-    use sparsight_schemas::ResizeFilter;
-
     use super::*;
+    use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
     fn png(samples: &[u8], width: u32, height: u32, colour: ExtendedColorType) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -262,6 +278,18 @@ mod tests {
         assert_eq!(input.dim(), (3, 16, 32));
         for (plane, value) in input.outer_iter().zip([1.0, 0.0, 0.2]) {
             assert!(plane.iter().all(|v| *v == value));
+        }
+    }
+
+    #[test]
+    fn a_large_image_is_scaled_to_its_longer_side_and_a_small_one_stays() {
+        let sizes =
+            [((400, 200), (100, 50)), ((30, 300), (10, 100)), ((1, 1000), (1, 100)), ((100, 7), (100, 7))];
+        for ((width, height), expected) in sizes {
+            let image = RgbImage::from_pixel(width, height, image::Rgb([7, 8, 9]));
+            let fitted = fit(&image, 100);
+            assert_eq!(fitted.dimensions(), expected);
+            assert!(fitted.pixels().all(|pixel| pixel.0 == [7, 8, 9]));
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! From an image file to a score: [`images`] decodes and resizes, [`backbone`] computes features, [`dictionary`]
 //! holds those of the support, [`sparse_coding`] explains a query with them, and what it can't explain is energy.
-//! [`detector`] joins these steps; [`maps`], [`heatmap`] and [`npy`] draw and store what they give.
+//! [`detector`] joins these steps; [`maps`], [`regions`], [`heatmap`] and [`npy`]
+//! locate, draw and store what they give.
 //!
 //! ```
 //! use sparsight_runtime::{detector::Detector, images::read_image};
@@ -33,6 +34,7 @@ mod matrix;
 pub mod npy;
 pub mod onnxruntime;
 pub mod reference;
+pub mod regions;
 pub mod replace;
 pub mod roi;
 pub mod sparse_coding;

@@ -56,6 +56,38 @@ pub fn limit_to_roi(mut map: Array2<f32>, roi: &Roi, manifest: &Manifest, of_ene
     map
 }
 
+/// The product of an energy map, \[h, w\] of the features, and a gradient map, \[H, W\] of the backbone's input: both at
+/// the size of the original image and smoothed, then multiplied pixel by pixel.
+pub fn product_map_on_image(
+    energy_map: ArrayView2<f32>,
+    gradient_map: ArrayView2<f32>,
+    manifest: &Manifest,
+    height: usize,
+    width: usize,
+) -> Array2<f32> {
+    energy_map_on_image(energy_map, manifest, height, width)
+        * gradient_map_on_image(gradient_map, manifest, height, width)
+}
+
+/// The value of a map above which its pixels are anomalous: its highest value times threshold / anomaly score. So the
+/// image's verdict and its pixels agree (there are pixels above it exactly if the score is above the threshold), and
+/// every kind of map has one without a calibration of its own. None without a threshold.
+pub fn map_threshold(map: ArrayView2<f32>, anomaly_score: f32, threshold: Option<f32>) -> Option<f32> {
+    let (highest, threshold) = (highest(map), threshold?);
+    let share = f64::from(threshold) / f64::from(anomaly_score);
+    let level = (f64::from(highest) * share) as f32;
+    match anomaly_score > threshold {
+        true => Some(level.min(highest.next_down())), // rounding takes the highest pixel from no anomaly
+        false if level.is_finite() => Some(level.max(highest)),
+        false => Some(highest),
+    }
+}
+
+/// The highest value of a map, 0 if there is none above it.
+pub fn highest(map: ArrayView2<f32>) -> f32 {
+    map.iter().copied().fold(0.0, f32::max)
+}
+
 fn on_image(
     map: ArrayView2<f32>,
     geometry: &FeatureGeometry,
@@ -197,6 +229,27 @@ mod tests {
     }
 
     #[test]
+    fn the_product_of_two_peaks_is_where_they_meet() {
+        let mut energy = Array2::zeros((8, 6));
+        energy[(3, 2)] = 2.0;
+        let mut gradient = Array2::zeros((64, 48));
+        gradient[(24, 16)] = 5.0;
+        gradient[(60, 40)] = 50.0;
+        let product = product_map_on_image(energy.view(), gradient.view(), &manifest(0.0), 64, 48);
+        assert_eq!(peak_of(&product), (24, 16));
+        assert_eq!((product[(24, 16)], product[(60, 40)], product.sum()), (10.0, 0.0, 10.0));
+    }
+
+    #[test]
+    fn the_threshold_of_a_map_is_the_share_of_its_highest_value_that_the_score_has() {
+        let map = ndarray::arr2(&[[0.0, 40.0, 10.0]]);
+        assert_eq!(map_threshold(map.view(), 0.4, Some(0.1)), Some(10.0));
+        assert_eq!(map_threshold(map.view(), 0.1, Some(0.2)), Some(80.0));
+        assert_eq!(map_threshold(map.view(), 0.1, None), None);
+        assert_eq!(map_threshold(Array2::zeros((2, 2)).view(), 0.0, Some(0.2)), Some(0.0));
+    }
+
+    #[test]
     fn the_bands_equal_interpolation_followed_by_a_gaussian() {
         let (height, width, deviation) = (96, 72, 1.5 * 2.0_f32);
         let map = Array2::from_shape_fn((8, 6), |(y, x)| ((y * 6 + x) * 37 % 11) as f32);
@@ -253,6 +306,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn pixels_are_above_the_threshold_exactly_if_the_image_is(
+            values in proptest::collection::vec(0.0_f32..1e3, 1..9),
+            score in 1e-6_f32..1e3,
+            nearly in -3_i32..=3,
+            threshold in 0.0_f32..1e3,
+        ) {
+            let map = Array2::from_shape_vec((1, values.len()), values).unwrap();
+            prop_assume!(highest(map.view()) > 0.0);
+            // Any threshold, and those that rounding could take for the score.
+            for threshold in [threshold, f32::from_bits(score.to_bits().wrapping_add_signed(nearly))] {
+                let level = map_threshold(map.view(), score, Some(threshold)).unwrap();
+                prop_assert_eq!(map.iter().any(|value| *value > level), score > threshold);
+            }
+        }
+
         #[test]
         fn constants_stay_and_no_value_leaves_the_range(
             values in proptest::collection::vec(0.0_f32..1e3, 48),

@@ -57,15 +57,67 @@ fn remedy(error: &io::Error) -> &'static str {
 /// # Errors
 /// The path, the system's reason and what to do; the old file is untouched.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), ReplaceError> {
-    let refused = |source| ReplaceError::Refused { path: path.to_path_buf(), source };
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let Some(mut sibling) = sibling(path, &target)? else {
-        return fs::write(&target, bytes).map_err(refused);
-    };
-    io::Write::write_all(&mut sibling, bytes).map_err(refused)?;
-    sibling.as_file().sync_all().map_err(refused)?;
-    sibling.persist(&target).map_err(|error| refused(error.error))?;
-    Ok(())
+    let mut replacement = Replacement::begin(path)?;
+    replacement.write(bytes)?;
+    replacement.finish()
+}
+
+/// A file that is replaced as [`replace_file`] does it, with bytes that come bit by bit. If it is dropped unfinished, the
+/// old file stays and nothing is left behind.
+pub struct Replacement {
+    path: PathBuf,
+    target: PathBuf,
+    file: Destination,
+}
+
+/// Where the bytes go until they are all there.
+enum Destination {
+    Sibling(tempfile::NamedTempFile),
+    Device(fs::File),
+}
+
+impl Replacement {
+    /// Makes the temporary file.
+    ///
+    /// # Errors
+    /// As [`replace_file`].
+    pub fn begin(path: &Path) -> Result<Self, ReplaceError> {
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let file = match sibling(path, &target)? {
+            Some(sibling) => Destination::Sibling(sibling),
+            None => {
+                let opened = fs::OpenOptions::new().write(true).open(&target);
+                let refused = |source| ReplaceError::Refused { path: path.to_path_buf(), source };
+                Destination::Device(opened.map_err(refused)?)
+            }
+        };
+        Ok(Self { path: path.to_path_buf(), target, file })
+    }
+
+    /// Adds bytes.
+    ///
+    /// # Errors
+    /// As [`replace_file`].
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), ReplaceError> {
+        let written = match &mut self.file {
+            Destination::Sibling(sibling) => io::Write::write_all(sibling, bytes),
+            Destination::Device(device) => io::Write::write_all(device, bytes),
+        };
+        written.map_err(|source| ReplaceError::Refused { path: self.path.clone(), source })
+    }
+
+    /// Renames the temporary file.
+    ///
+    /// # Errors
+    /// As [`replace_file`].
+    pub fn finish(self) -> Result<(), ReplaceError> {
+        let refused = |source| ReplaceError::Refused { path: self.path.clone(), source };
+        if let Destination::Sibling(sibling) = self.file {
+            sibling.as_file().sync_all().map_err(refused)?;
+            sibling.persist(&self.target).map_err(|error| refused(error.error))?;
+        }
+        Ok(())
+    }
 }
 
 /// Whether [`replace_file`] would get as far as writing, for those who work long before they know the bytes.
@@ -197,6 +249,23 @@ mod tests {
         let path = folder.path().join("a");
         replace_file(&path, b"old").unwrap();
         replace_file(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(entries(folder.path()), ["a"]);
+    }
+
+    #[test]
+    fn a_file_that_is_never_finished_leaves_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        replace_file(&path, b"old").unwrap();
+        let mut replacement = Replacement::begin(&path).unwrap();
+        replacement.write(b"ne").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        drop(replacement);
+        assert_eq!(entries(folder.path()), ["a"]);
+        let mut replacement = Replacement::begin(&path).unwrap();
+        [&b"ne"[..], b"w"].iter().for_each(|bytes| replacement.write(bytes).unwrap());
+        replacement.finish().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(entries(folder.path()), ["a"]);
     }

@@ -22,7 +22,7 @@ pub use manifest::{
     BUNDLE_FILES, MANIFEST_SCHEMA_VERSION, Manifest, Provenance, Tolerances, TrainingSummary,
 };
 pub use report::{
-    CategoryFigures, EvaluationReport, MapFigures, PaperFigures, Protocol, ScoreRecord, Spread,
+    CategoryFigures, EvaluationReport, MapFigures, PaperFigures, Protocol, Region, ScoreRecord, Spread,
 };
 pub use schedule::lambda_schedule;
 pub use valid::{ParseError, Raw, Valid, Validate};

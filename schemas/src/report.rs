@@ -30,8 +30,34 @@ pub struct ScoreRecord {
     pub heatmap: Option<String>,
     /// Where the map was written, if it was asked for.
     pub map: Option<String>,
+    /// The value above which a pixel of the map is anomalous: the map's highest value times threshold / anomaly_score.
+    /// Left out if no map was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map_threshold: Option<f32>,
+    /// The 8-connected regions of pixels above it, the highest first; left out if they were not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regions: Option<Vec<Region>>,
     /// Why the image could not be scored.
     pub error: Option<String>,
+}
+
+/// A connected region of anomalous pixels, in pixels of the original image.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Region {
+    /// Leftmost column of its box, from 0.
+    pub x: u32,
+    /// Topmost row of its box, from 0.
+    pub y: u32,
+    /// Columns of its box.
+    pub width: u32,
+    /// Rows of its box.
+    pub height: u32,
+    /// How many pixels it has.
+    pub area: u32,
+    /// The highest value of the map in it.
+    pub peak: f32,
 }
 
 /// What `sparsight-train evaluate` says of a bundle.

@@ -1,5 +1,6 @@
 //! `sparsight score`: images in, records, maps and heat maps out, one image at a time.
 
+mod page;
 mod records;
 
 use std::{
@@ -9,29 +10,30 @@ use std::{
 
 use anyhow::{bail, ensure};
 use clap::ArgGroup;
-use image::RgbImage;
-use ndarray::Array2;
 use sparsight_runtime::{
-    detector::{Score as Figures, Scorer},
+    detector::Scorer,
     dictionary::Dictionary,
-    heatmap::{draw_heatmap, energy_scale, gradient_scale, write_png},
-    images::{FoundImage, find_images, read_image, to_input},
-    maps::{energy_map_on_image, gradient_map_on_image, limit_to_roi},
+    heatmap::{with_colour_bar, write_png},
+    images::{FoundImage, find_images, read_image},
     npy::write_npy,
     replace::{check_replaceable, replace_file},
 };
 use sparsight_schemas::ScoreRecord;
 
-use self::records::{Format, RecordWriter};
+use self::{
+    page::{LARGEST_SIDE, Page, Pictures},
+    records::{Format, RecordWriter},
+};
 use super::{
     Exit,
     destinations::{destinations, make_folder_of, refuse_to_replace},
+    scoring::{MapFlags, failed},
     session::{BackboneFlags, Progress},
 };
 
 /// Score images: how far each is from the good ones of a dictionary
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLE, group(ArgGroup::new("drawn").args(["heatmaps", "save_maps"]).multiple(true)))]
+#[command(after_help = EXAMPLE, group(ArgGroup::new("drawn").args(["heatmaps", "save_maps", "boxes", "html"]).multiple(true)))]
 pub struct Score {
     /// The bundle, a folder
     bundle: PathBuf,
@@ -46,15 +48,18 @@ pub struct Score {
     /// File for the records, written when all are there [default: stdout]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Draw each map over its image as a PNG in this folder, coloured relative to the threshold
+    /// Draw each map over its image as a PNG in this folder, coloured relative to the threshold, with its contour and
+    /// a colour bar
     #[arg(long, value_name = "DIR")]
     heatmaps: Option<PathBuf>,
     /// Store each map as float32 .npy of the image's height x width in this folder
     #[arg(long, value_name = "DIR")]
     save_maps: Option<PathBuf>,
-    /// The map that is drawn and stored; scores are always of the energy map
-    #[arg(long, value_enum, default_value_t = Map::Energy, requires = "drawn")]
-    map: Map,
+    /// Write a page with sortable records, small pictures and sliders to this file; it works offline
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    #[command(flatten)]
+    maps: MapFlags,
     /// Exit with 3 if an image is anomalous and none failed
     #[arg(long)]
     fail_on_anomaly: bool,
@@ -63,20 +68,12 @@ pub struct Score {
 }
 
 const EXAMPLE: &str = "\
-Heat maps: twice the threshold and more is the brightest colour, the threshold the middle one, 0 leaves the image as
-it is. A gradient map has no threshold of its own: its highest value is coloured as the image's score.
+Heat maps: twice the map's threshold and more is the brightest colour, the threshold the middle one, 0 leaves the image
+as it is. The map's threshold is its highest value times threshold / anomaly score, so that an image has pixels above
+it, and boxes, exactly if it is anomalous.
 
 Example:
-  sparsight score bundle leather.dictionary new/ --format json -o scores.json --heatmaps heatmaps";
-
-/// The maps that an image has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Map {
-    /// Energy at each feature position
-    Energy,
-    /// |d energy / d image|: it needs good weights, and about five times the work
-    Gradient,
-}
+  sparsight score bundle leather.dictionary new/ --format json -o scores.json --heatmaps heatmaps --boxes";
 
 /// Where the results of one image go.
 struct Destination<'a> {
@@ -98,12 +95,15 @@ impl Score {
             folder.as_ref().map(|folder| destinations(&images, folder, extension)).transpose()
         };
         let (heatmaps, maps) = (files(&self.heatmaps, "png")?, files(&self.save_maps, "npy")?);
-        if let Some(output) = &self.output {
-            refuse_to_replace(&images, output)?;
-            check_replaceable(output)?;
+        for file in self.output.iter().chain(&self.html) {
+            refuse_to_replace(&images, file)?;
+            check_replaceable(file)?;
         }
+        ensure!(self.html.is_none() || self.html != self.output, "--output and --html name the same file");
 
         let mut scorer = detector.with_dictionary(&dictionary)?;
+        let page = self.html.as_ref().map(|file| Page::begin(file, &self.title(), dictionary.threshold()));
+        let mut page = page.transpose()?;
         let (mut buffer, mut stdout) = (Vec::new(), io::stdout().lock());
         let colour = self.output.is_none() && stdout.is_terminal() && !no_colour();
         let out: &mut dyn Write = if self.output.is_some() { &mut buffer } else { &mut stdout };
@@ -117,15 +117,21 @@ impl Score {
                 heatmap: heatmaps.as_ref().map(|files| files[i].as_path()),
                 map: maps.as_ref().map(|files| files[i].as_path()),
             };
-            let record = self.score(&mut scorer, image, &destination)?;
+            let (record, pictures) = self.score(&mut scorer, image, &destination)?;
             anomalous += usize::from(record.anomalous == Some(true));
             writer.write(&record)?;
+            if let Some(page) = &mut page {
+                page.row(&record, pictures.as_ref())?;
+            }
             errors.extend(record.error);
         }
         drop(progress);
         writer.finish()?;
         if let Some(output) = &self.output {
             replace_file(output, &buffer)?;
+        }
+        if let Some(page) = page {
+            page.finish()?;
         }
         match errors.as_slice() {
             [] if anomalous > 0 && self.fail_on_anomaly => Ok(Exit::Anomalous),
@@ -137,6 +143,18 @@ impl Score {
         }
     }
 
+    /// What the page is of.
+    fn title(&self) -> String {
+        let images: Vec<String> = self.images.iter().map(|path| path.display().to_string()).collect();
+        match images.as_slice() {
+            [one] => format!("{one} by {}", self.dictionary.display()),
+            [first, others @ ..] => {
+                format!("{first} and {} more by {}", others.len(), self.dictionary.display())
+            }
+            [] => self.dictionary.display().to_string(),
+        }
+    }
+
     /// Scores one image and writes its maps. What is wrong with the image is in the record; an error is what would
     /// fail for every image.
     fn score(
@@ -144,71 +162,39 @@ impl Score {
         scorer: &mut Scorer,
         image: &FoundImage,
         destination: &Destination,
-    ) -> anyhow::Result<ScoreRecord> {
+    ) -> anyhow::Result<(ScoreRecord, Option<Pictures>)> {
         let name = image.path.display().to_string();
-        let (figures, pixels, map) = match self.compute(scorer, &image.path, destination) {
-            Ok(computed) => computed,
-            Err(error) => {
-                return Ok(ScoreRecord {
-                    image: name,
-                    error: Some(error.to_string()),
-                    ..ScoreRecord::default()
-                });
-            }
+        let drawn = destination.heatmap.is_some() || destination.map.is_some() || self.html.is_some();
+        let scored = read_image(&image.path)
+            .map_err(anyhow::Error::from)
+            .and_then(|pixels| Ok((self.maps.score(scorer, &pixels, drawn)?, pixels)));
+        let (scored, pixels) = match scored {
+            Ok(scored) => scored,
+            Err(error) => return Ok((failed(name, &error), None)),
         };
-        if let (Some(path), Some(map)) = (destination.map, &map) {
+        if let (Some(path), Some(map)) = (destination.map, &scored.map) {
             make_folder_of(path)?;
             write_npy(path, map.view())?;
         }
-        if let (Some(path), Some(map)) = (destination.heatmap, &map) {
+        let pictures = match self.html {
+            Some(_) => {
+                let (image, heatmap) = scored.small(&pixels, LARGEST_SIDE);
+                Some(Pictures::new(&image, &heatmap)?)
+            }
+            None => None,
+        };
+        if let Some(path) = destination.heatmap {
             make_folder_of(path)?;
-            let scale = match self.map {
-                Map::Energy => energy_scale(map.view(), figures.threshold),
-                Map::Gradient => gradient_scale(map.view(), figures.anomaly_score, figures.threshold),
-            };
-            write_png(path, &draw_heatmap(pixels, map.view(), scale))?;
+            let (scale, threshold) = scored.scale();
+            write_png(path, &with_colour_bar(&scored.draw(pixels), scale, threshold))?;
         }
         let text = |path: Option<&Path>| path.map(|path| path.display().to_string());
-        Ok(ScoreRecord {
-            image: name,
-            anomaly_score: Some(figures.anomaly_score),
-            energy: Some(figures.energy),
-            threshold: figures.threshold,
-            false_alarm_rate: figures.false_alarm_rate,
-            guaranteed_rate: figures.guaranteed_rate,
-            anomalous: figures.anomalous,
-            provider: Some(scorer.detector().backbone().provider().to_string()),
+        let record = ScoreRecord {
             heatmap: text(destination.heatmap),
             map: text(destination.map),
-            error: None,
-        })
-    }
-
-    /// The figures, the pixels, and the map at the image's size if it goes anywhere.
-    fn compute(
-        &self,
-        scorer: &mut Scorer,
-        path: &Path,
-        destination: &Destination,
-    ) -> anyhow::Result<(Figures, RgbImage, Option<Array2<f32>>)> {
-        let pixels = read_image(path)?;
-        let manifest = scorer.detector().bundle().manifest.clone();
-        let input = to_input(&pixels, &manifest.input);
-        let figures = scorer.score_input(input.view())?;
-        let (width, height) = (pixels.width() as usize, pixels.height() as usize);
-        let map = match self.map {
-            _ if destination.heatmap.is_none() && destination.map.is_none() => None,
-            Map::Energy => Some(energy_map_on_image(figures.scored_map.view(), &manifest, height, width)),
-            Map::Gradient => {
-                let map = scorer.gradient_map(input.view())?;
-                Some(gradient_map_on_image(map.view(), &manifest, height, width))
-            }
+            ..scored.into_record(name)
         };
-        let map = match scorer.roi() {
-            Some(roi) => map.map(|map| limit_to_roi(map, roi, &manifest, self.map != Map::Gradient)),
-            None => map,
-        };
-        Ok((figures, pixels, map))
+        Ok((record, pictures))
     }
 }
 

@@ -88,3 +88,30 @@ fn no_result_replaces_an_image() {
     names(&failure(adapt.arg(bundle()).arg(&good).arg("-o").arg(&image), 1), &["is one of the images"]);
     assert_eq!(fs::read(&image).unwrap(), before);
 }
+
+#[test]
+fn a_page_holds_every_record_and_its_pictures_and_is_there_only_when_it_is_whole() {
+    let sandbox = Sandbox::new();
+    sandbox.dictionary();
+    sandbox.image("new/large.png", texture(600, 300, 1));
+    sandbox.image("new/small.png", texture(20, 30, 2));
+    sandbox.write("new/text.png", b"this is text");
+    let page = sandbox.write("page.html", b"old");
+    let mut score = sandbox.score();
+    let assert = score.arg(sandbox.path("new")).arg("--html").arg(&page).assert().code(1);
+    names(&one_line(&assert.get_output().stderr), &["1 of 3 images"]);
+    let html = fs::read_to_string(&page).unwrap();
+    assert_eq!(html.matches("<tr class=").count(), 3);
+    assert_eq!(html.matches("src=\"data:image/jpeg;base64,").count(), 4);
+    names(
+        &html,
+        &["width=\"224\" height=\"112\"", "width=\"20\" height=\"30\"", "<tr class=\"failed\"", "</html>"],
+    );
+    assert_eq!(sandbox.entries().iter().filter(|name| name.contains("page")).count(), 1);
+
+    let image = sandbox.path("new/small.png");
+    names(&failure(sandbox.score().arg(&image).arg("--html").arg(&image), 1), &["is one of the images"]);
+    let mut both = sandbox.score();
+    both.arg(&image).arg("--html").arg(&page).arg("-o").arg(&page);
+    names(&failure(&mut both, 1), &["--output and --html name the same file"]);
+}

@@ -113,7 +113,9 @@ fn maps_have_the_size_of_their_image_and_keep_its_folder() {
         assert!(values.iter().all(|value| value.is_finite() && *value >= 0.0));
         let highest = values.iter().copied().fold(0.0, f32::max);
         assert!(highest > 0.0);
-        assert_eq!(image::open(&heatmap).unwrap().into_rgb8().dimensions(), (width as u32, height as u32));
+        // The colour bar is beside the image.
+        let drawn = image::open(&heatmap).unwrap().into_rgb8();
+        assert!(drawn.width() > width as u32 && drawn.height() == height as u32);
     }
 }
 
@@ -129,10 +131,14 @@ fn the_map_that_is_chosen_changes_the_pictures_and_not_the_scores() {
         let records: Vec<ScoreRecord> = serde_json::from_slice(&assert.get_output().stdout).unwrap();
         (records[0].anomaly_score, records[0].anomalous, read_npy(&folder.join("new.npy")).2)
     };
-    let (energy, gradient) = (scored("energy"), scored("gradient"));
+    let [energy, gradient, product] = ["energy", "gradient", "product"].map(scored);
     assert_eq!((energy.0, energy.1), (gradient.0, gradient.1));
+    assert_eq!((energy.0, energy.1), (product.0, product.1));
     assert_ne!(energy.2, gradient.2);
     assert!(gradient.2.iter().all(|value| value.is_finite() && *value >= 0.0));
+    let expected: Vec<f32> =
+        energy.2.iter().zip(&gradient.2).map(|(energy, gradient)| energy * gradient).collect();
+    assert_eq!(product.2, expected);
 }
 
 #[test]
@@ -145,8 +151,50 @@ fn a_heat_map_of_an_image_far_below_the_threshold_is_nearly_the_image() {
         sandbox.score().arg(&image).args(["--map", map, "--heatmaps"]).arg(&folder).assert().success();
         let [drawn, original] =
             [folder.join("000.png"), image.clone()].map(|path| image::open(path).unwrap().into_rgb8());
-        assert!(drawn.iter().zip(original.iter()).all(|(a, b)| a.abs_diff(*b) <= 1), "{map}");
+        let near = |(x, y, pixel): (u32, u32, &image::Rgb<u8>)| {
+            pixel.0.iter().zip(drawn[(x, y)].0).all(|(a, b)| a.abs_diff(b) <= 1)
+        };
+        assert!(original.enumerate_pixels().all(near), "{map}");
     }
+}
+
+#[test]
+fn an_image_has_boxes_around_what_is_above_its_maps_threshold_exactly_if_it_is_anomalous() {
+    let sandbox = Sandbox::new();
+    with_threshold(&sandbox, 1e-9);
+    let image = sandbox.image("new.png", texture(50, 40, 9));
+    let maps = sandbox.path("maps");
+    let record = |map: &str| {
+        let mut score = sandbox.score();
+        score.arg(&image).args(["--format", "jsonl", "--boxes", "--map", map, "--save-maps"]).arg(&maps);
+        serde_json::from_slice::<ScoreRecord>(&score.assert().success().get_output().stdout).unwrap()
+    };
+    let score = sandbox.anomaly_score(&image);
+    for map in ["energy", "gradient", "product"] {
+        for (threshold, anomalous) in [(score / 2.0, true), (score * 0.9, true), (score, false), (1e9, false)]
+        {
+            with_threshold(&sandbox, threshold);
+            let record = record(map);
+            let (_, columns, values) = read_npy(&maps.join("new.npy"));
+            let level = record.map_threshold.unwrap();
+            let above: Vec<usize> = (0..values.len()).filter(|pixel| values[*pixel] > level).collect();
+            let regions = record.regions.unwrap();
+            assert_eq!(record.anomalous, Some(anomalous));
+            assert_eq!(regions.is_empty(), !anomalous, "{map} {threshold}");
+            assert_eq!(regions.iter().map(|region| region.area as usize).sum::<usize>(), above.len());
+            for pixel in above {
+                let (x, y) = ((pixel % columns) as u32, (pixel / columns) as u32);
+                let holds = |region: &sparsight_schemas::Region| {
+                    (region.x..region.x + region.width).contains(&x)
+                        && (region.y..region.y + region.height).contains(&y)
+                        && region.peak >= values[pixel]
+                };
+                assert!(regions.iter().any(holds), "{x}, {y} is in no box");
+            }
+        }
+    }
+    // Who does not ask for boxes has none.
+    assert_eq!(sandbox.records(&[&image])[0].regions, None);
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use image::{Rgb, RgbImage};
 use ndarray::Array2;
 use sparsight_runtime::{
-    heatmap::{draw_heatmap, energy_scale},
-    images::{read_image, to_input},
+    heatmap::{colour_scale, draw_heatmap},
+    images::{fit, read_image},
 };
-use sparsight_schemas::{InputConfig, Manifest};
+use sparsight_schemas::Manifest;
 
 use super::{
     EvaluationError,
@@ -20,7 +20,7 @@ use crate::categories::Category;
 /// How many cases are the worst, and how many the best.
 const CASES: usize = 3;
 /// Most pixels of a picture along its longer side.
-const LARGEST_SIDE: usize = 256;
+const LARGEST_SIDE: u32 = 256;
 /// Colour of the outline; the heat map has no such one.
 const OUTLINE: Rgb<u8> = Rgb([0, 255, 255]);
 
@@ -72,7 +72,7 @@ pub fn draw(
         let (scored, loaded) = (&run.scored[place.image], &test.images[place.image]);
         let image = picture(loaded)?;
         let map = scored.map.on_image(manifest, image.height() as usize, image.width() as usize);
-        let mut heatmap = draw_heatmap(image.clone(), map.view(), energy_scale(map.view(), run.threshold));
+        let mut heatmap = draw_heatmap(image.clone(), map.view(), colour_scale(map.view(), run.threshold));
         if let Some(mask) = &loaded.mask {
             draw_outline(&mut heatmap, mask);
         }
@@ -114,18 +114,7 @@ fn worst_first(labelled: &[(f32, bool)]) -> Vec<Place> {
 
 /// The image, no larger than a picture may be.
 fn picture(loaded: &LoadedImage) -> Result<RgbImage, EvaluationError> {
-    let image = read_image(&loaded.path)?;
-    let longer = loaded.height.max(loaded.width);
-    if longer <= LARGEST_SIDE {
-        return Ok(image);
-    }
-    let scaled = |side: usize| (side * LARGEST_SIDE / longer).max(1);
-    let size =
-        InputConfig { height: scaled(loaded.height), width: scaled(loaded.width), ..InputConfig::default() };
-    let pixels = to_input(&image, &size);
-    Ok(RgbImage::from_fn(size.width as u32, size.height as u32, |x, y| {
-        Rgb([0, 1, 2].map(|channel| (255.0 * pixels[[channel, y as usize, x as usize]]).round() as u8))
-    }))
+    Ok(fit(&read_image(&loaded.path)?, LARGEST_SIDE))
 }
 
 /// Marks the pixels on both sides of the mask's border.

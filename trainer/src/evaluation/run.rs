@@ -6,7 +6,7 @@ use sparsight_runtime::{
     calibration::{Calibration, Method as CalibrationMethod},
     detector::{Adaptation, Detector, DetectorError, Scorer, SupportImage, anomaly_score},
     dictionary::Dictionary,
-    maps::{energy_map_on_image, gradient_map_on_image},
+    maps::{energy_map_on_image, gradient_map_on_image, product_map_on_image},
 };
 use sparsight_schemas::Manifest;
 
@@ -77,8 +77,7 @@ impl RawMap {
             Self::Positions(map) => energy_map_on_image(map.view(), manifest, height, width),
             Self::Pixels(map) => gradient_map_on_image(map.view(), manifest, height, width),
             Self::Product(energy, gradient) => {
-                energy_map_on_image(energy.view(), manifest, height, width)
-                    * gradient_map_on_image(gradient.view(), manifest, height, width)
+                product_map_on_image(energy.view(), gradient.view(), manifest, height, width)
             }
         }
     }

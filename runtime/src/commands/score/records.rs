@@ -82,7 +82,7 @@ impl<W: Write> RecordWriter<W> {
     }
 }
 
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 13] = [
     "image",
     "anomaly_score",
     "energy",
@@ -93,39 +93,31 @@ const COLUMNS: [&str; 11] = [
     "provider",
     "heatmap",
     "map",
+    "map_threshold",
+    "regions",
     "error",
 ];
 
-/// The cells of a record in the order of [`COLUMNS`]; what is not there is empty.
-fn cells(record: &ScoreRecord) -> [String; 11] {
+/// The cells of a record in the order of [`COLUMNS`]; what is not there is empty, and regions are as in JSON.
+fn cells(record: &ScoreRecord) -> [String; 13] {
     fn cell<T: ToString>(value: &Option<T>) -> String {
         value.as_ref().map(T::to_string).unwrap_or_default()
     }
-    let ScoreRecord {
-        image,
-        anomaly_score,
-        energy,
-        threshold,
-        false_alarm_rate,
-        guaranteed_rate,
-        anomalous,
-        provider,
-        heatmap,
-        map,
-        error,
-    } = record;
+    let regions = record.regions.as_ref().and_then(|regions| serde_json::to_string(regions).ok());
     [
-        image.clone(),
-        cell(anomaly_score),
-        cell(energy),
-        cell(threshold),
-        cell(false_alarm_rate),
-        cell(guaranteed_rate),
-        cell(anomalous),
-        cell(provider),
-        cell(heatmap),
-        cell(map),
-        cell(error),
+        record.image.clone(),
+        cell(&record.anomaly_score),
+        cell(&record.energy),
+        cell(&record.threshold),
+        cell(&record.false_alarm_rate),
+        cell(&record.guaranteed_rate),
+        cell(&record.anomalous),
+        cell(&record.provider),
+        cell(&record.heatmap),
+        cell(&record.map),
+        cell(&record.map_threshold),
+        cell(&regions),
+        cell(&record.error),
     ]
 }
 
@@ -139,7 +131,7 @@ fn quoted(cell: &str) -> String {
 }
 
 /// Four significant digits.
-fn significant(value: f32) -> String {
+pub fn significant(value: f32) -> String {
     let magnitude = value.abs().log10().floor();
     match value == 0.0 || (-5.0..6.0).contains(&magnitude) {
         true => format!("{value:.*}", (3.0 - magnitude).clamp(0.0, 8.0) as usize),
@@ -149,6 +141,8 @@ fn significant(value: f32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use sparsight_schemas::Region;
+
     use super::*;
 
     fn written(format: Format, records: &[ScoreRecord]) -> String {
@@ -169,6 +163,8 @@ mod tests {
             guaranteed_rate: Some(0.25),
             anomalous: Some(false),
             provider: Some("cpu".into()),
+            map_threshold: Some(0.75),
+            regions: Some(vec![Region { x: 1, y: 2, width: 3, height: 4, area: 5, peak: 0.5 }]),
             ..ScoreRecord::default()
         };
         let failed = ScoreRecord {
@@ -194,9 +190,9 @@ mod tests {
     #[test]
     fn csv_has_a_header_and_quotes_what_needs_it() {
         let expected = "image,anomaly_score,energy,threshold,false_alarm_rate,guaranteed_rate,anomalous,provider,\
-            heatmap,map,error\n\
-            a.png,0.012345,0.25,0.5,0.1,0.25,false,cpu,,,\n\
-            \"b, \"\"c\"\".png\",,,,,,,,,,\"b, \"\"c\"\".png: is broken\"\n";
+            heatmap,map,map_threshold,regions,error\n\
+            a.png,0.012345,0.25,0.5,0.1,0.25,false,cpu,,,0.75,\"[{\"\"x\"\":1,\"\"y\"\":2,\"\"width\"\":3,\"\"height\"\":4,\"\"area\"\":5,\"\"peak\"\":0.5}]\",\n\
+            \"b, \"\"c\"\".png\",,,,,,,,,,,,\"b, \"\"c\"\".png: is broken\"\n";
         assert_eq!(written(Format::Csv, &two_records()), expected);
     }
 
