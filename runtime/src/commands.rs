@@ -5,13 +5,16 @@ mod bench;
 mod calibrate;
 mod destinations;
 mod dictionary;
+mod feed;
 mod info;
 mod promise;
 mod score;
 mod scoring;
 mod session;
+mod stream;
 mod support;
 mod verify;
+mod watch;
 
 use clap::{Parser, Subcommand};
 
@@ -38,6 +41,8 @@ enum Command {
     Adapt(adapt::Adapt),
     Calibrate(calibrate::Calibrate),
     Score(score::Score),
+    Watch(watch::Watch),
+    Stream(stream::Stream),
     #[command(subcommand)]
     Dictionary(dictionary::Dictionary),
     Verify(verify::Verify),
@@ -64,6 +69,8 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Adapt(command) => command.run(verbose),
         Command::Calibrate(command) => command.run(verbose),
         Command::Score(command) => command.run(verbose),
+        Command::Watch(command) => command.run(verbose),
+        Command::Stream(command) => command.run(verbose),
         Command::Dictionary(command) => command.run(verbose),
         Command::Verify(command) => command.run(verbose),
         Command::Info(command) => command.run(),

@@ -8,6 +8,7 @@ mod bad_files;
 mod bad_images;
 mod calibrating;
 mod changing;
+mod coming;
 #[cfg(unix)]
 mod killing;
 mod outputs;

@@ -72,11 +72,13 @@ fn bench_gives_a_median_for_every_stage() {
 
 #[test]
 fn every_help_has_an_example() {
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 14] = [
         &[],
         &["adapt"],
         &["calibrate"],
         &["score"],
+        &["watch"],
+        &["stream"],
         &["dictionary", "list"],
         &["dictionary", "add"],
         &["dictionary", "remove"],
@@ -113,6 +115,11 @@ fn wrong_usage_exits_with_2() {
         &["score", "bundle", "d", "image.png", "--provider", "tpu"],
         &["score", "bundle", "d", "image.png", "--threads", "0"],
         &["score", "bundle", "d", "image.png", "--threads", "100000"],
+        &["stream", "bundle", "d", "--size", "640"],
+        &["stream", "bundle", "d", "--size", "0x480"],
+        &["stream", "bundle", "d", "--size", "100000x100000"],
+        &["stream", "bundle", "d", "--queue", "0"],
+        &["watch", "bundle", "d", "camera", "--settle", "-1"],
         &["bench", "bundle", "d", "--repeat", "0"],
         &["unknown"],
         &[],
