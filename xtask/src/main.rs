@@ -7,6 +7,7 @@ mod dist;
 mod fixtures;
 mod folders;
 mod json_schemas;
+mod picture;
 mod probe;
 mod process;
 mod python;
@@ -49,6 +50,8 @@ enum Task {
     Bench(bench::Bench),
     /// Make the archive that ships: program, ONNX Runtime, bundle, licences, manual pages, completions
     Dist(dist::Dist),
+    /// Make the README's picture: defects and their heat maps
+    Picture(picture::Picture),
     /// Compare the released binary's report with the committed snapshot
     #[command(after_help = "Example:\n  cargo xtask regress")]
     Regress,
@@ -79,6 +82,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Demo(demo) => demo::run(&workspace, &demo),
         Task::Bench(bench) => bench::run(&workspace, &bench),
         Task::Dist(dist) => dist::run(&workspace, &dist),
+        Task::Picture(picture) => picture::run(&workspace, &picture),
         Task::Regress => regress::run(&workspace),
         Task::Fixtures { check } => fixtures::run(&workspace, &workspace.build_sparsight_train()?, check),
     }
