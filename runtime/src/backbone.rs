@@ -133,7 +133,7 @@ pub struct Backbone {
     bundle: Bundle,
     library: Library,
     environment: Environment,
-    threads: usize,
+    options: Options,
     provider: Provider,
     note: Option<String>,
     forward: Graph,
@@ -166,8 +166,17 @@ impl Backbone {
             },
             provider => (graph(provider)?, provider, None),
         };
-        let (bundle, threads) = (bundle.clone(), options.threads.min(MOST_THREADS));
-        Ok(Self { bundle, library, environment, threads, provider, note, forward, vjp: None })
+        let (bundle, options) = (bundle.clone(), options.clone());
+        Ok(Self { bundle, library, environment, options, provider, note, forward, vjp: None })
+    }
+
+    /// The same graphs on the same provider in sessions of their own, for another thread.
+    ///
+    /// # Errors
+    /// As [`Backbone::open`].
+    pub fn beside(&self, threads: usize) -> Result<Self, BackboneError> {
+        let options = Options { provider: self.provider, threads, ..self.options.clone() };
+        Self::open(&self.bundle, &options)
     }
 
     /// What computes: [`Provider::Cpu`] or [`Provider::Cuda`].
@@ -224,7 +233,7 @@ impl Backbone {
                 "image_gradient",
                 &self.environment,
                 self.provider,
-                self.threads,
+                self.options.threads.min(MOST_THREADS),
             )?),
         };
         let mut result = Array4::zeros(images.dim());

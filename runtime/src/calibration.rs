@@ -1,7 +1,7 @@
 //! The threshold of a dictionary, from good images alone: its own shots, or others held out. No anomaly is needed, and
 //! none is looked at.
 
-use ndarray::{Array3, ArrayView3, ArrayView4, Axis, s};
+use ndarray::{Array3, ArrayView3, ArrayView4, Axis};
 use serde::{Deserialize, Serialize};
 use sparsight_schemas::{ScoringConfig, SparseCodingConfig};
 
@@ -9,7 +9,7 @@ use crate::{
     detector::anomaly_score_within,
     reference::Reference,
     roi::Roi,
-    sparse_coding::{Atoms, codes, energy_map, unfold},
+    sparse_coding::{Atoms, Coder},
 };
 
 /// The share of good images that may be called anomalous, if the caller does not say.
@@ -187,11 +187,8 @@ pub fn leave_one_shot_out(
     let (shots, _, h, w) = support_features.dim();
     let mut maps = Array3::zeros((shots, h, w));
     for (shot, mut slot) in maps.outer_iter_mut().enumerate() {
-        let atoms = atoms_without(shot);
-        let left_out = support_features.slice(s![shot..=shot, .., .., ..]);
-        let unfolded = unfold(left_out, sparse_coding.receptive_field);
-        let codes = codes(unfolded.view(), &atoms, sparse_coding);
-        slot.assign(&energy_map(unfolded.view(), &atoms, codes.view(), [1, h, w]).index_axis(Axis(0), 0));
+        let mut coder = Coder::new(&atoms_without(shot), sparse_coding);
+        slot.assign(&coder.energy_map(support_features.index_axis(Axis(0), shot)));
     }
     maps
 }

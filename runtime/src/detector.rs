@@ -10,7 +10,6 @@ use std::{
 
 pub use crate::backbone::{Options, Provider};
 use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, Axis};
-use sparsight_schemas::SparseCodingConfig;
 
 use crate::{
     backbone::{Backbone, BackboneError},
@@ -19,7 +18,7 @@ use crate::{
     dictionary::{AtomSelection, Dictionary, DictionaryFault, Shot},
     reference::Reference,
     roi::Roi,
-    sparse_coding::{Atoms, codes, energy, energy_map, features_gradient, unfold},
+    sparse_coding::{Coder, energy},
 };
 
 /// A bundle whose backbone is loaded.
@@ -31,7 +30,7 @@ pub struct Detector {
 /// A detector with the dictionary of one category.
 pub struct Scorer<'a> {
     detector: &'a mut Detector,
-    atoms: Atoms,
+    coder: Coder,
     reference: Option<Reference>,
     roi: Option<Roi>,
     threshold: Option<f32>,
@@ -226,7 +225,8 @@ impl Detector {
     /// A dictionary of another bundle.
     pub fn with_dictionary(&mut self, dictionary: &Dictionary) -> Result<Scorer<'_>, DetectorError> {
         dictionary.check_bundle(&self.bundle)?;
-        let atoms = dictionary.atoms(&self.bundle.manifest.sparse_coding);
+        let config = &self.bundle.manifest.sparse_coding;
+        let coder = Coder::new(&dictionary.atoms(config), config);
         let calibration = dictionary.calibration.as_ref();
         Ok(Scorer {
             threshold: dictionary.threshold(),
@@ -235,8 +235,16 @@ impl Detector {
             reference: dictionary.reference(&self.bundle.manifest.scoring),
             roi: dictionary.roi.clone(),
             detector: self,
-            atoms,
+            coder,
         })
+    }
+
+    /// The same bundle on the same provider with a session of its own, for another thread.
+    ///
+    /// # Errors
+    /// A backbone that does not load another time.
+    pub fn beside(&self, threads: usize) -> Result<Self, DetectorError> {
+        Ok(Self { bundle: self.bundle.clone(), backbone: self.backbone.beside(threads)? })
     }
 }
 
@@ -256,6 +264,13 @@ impl Scorer<'_> {
         self.threshold
     }
 
+    /// The same scorer on another detector of the same bundle, see [`Detector::beside`]; they share the dictionary.
+    pub fn on<'b>(&self, detector: &'b mut Detector) -> Scorer<'b> {
+        let (coder, reference, roi) = (self.coder.clone(), self.reference.clone(), self.roi.clone());
+        let Self { threshold, false_alarm_rate, guaranteed_rate, .. } = *self;
+        Scorer { detector, coder, reference, roi, threshold, false_alarm_rate, guaranteed_rate }
+    }
+
     /// The features \[d, h, w\] of an image \[3, H, W\] in \[0, 1\], at the size of the bundle's input.
     ///
     /// # Errors
@@ -271,33 +286,65 @@ impl Scorer<'_> {
     /// An image of another size, NaN on either side, or the backbone's failure.
     pub fn score_input(&mut self, image: ArrayView3<f32>) -> Result<Score, DetectorError> {
         let start = Instant::now();
-        let features = self.detector.backbone.features(image.insert_axis(Axis(0)))?;
+        let features = self.features(image)?;
         let backbone = start.elapsed();
 
         let start = Instant::now();
-        let manifest = &self.detector.bundle.manifest;
-        let (_, _, h, w) = features.dim();
-        let unfolded = unfold(features.view(), manifest.sparse_coding.receptive_field);
-        let codes = codes(unfolded.view(), &self.atoms, &manifest.sparse_coding);
-        let mut maps = energy_map(unfolded.view(), &self.atoms, codes.view(), [1, h, w]);
-        let mut energy = energy(maps.view())[0];
-        if let Some(roi) = &self.roi {
-            roi.limit(maps.index_axis_mut(Axis(0), 0));
-            energy = roi.values(maps.index_axis(Axis(0), 0)).mean().unwrap_or_default();
-        }
-        let energy_map = maps.index_axis_move(Axis(0), 0);
+        let energy_map = self.coder.energy_map(features.view()).to_owned();
+        Ok(self.judged(energy_map, backbone, start))
+    }
+
+    /// Scores an image as [`Scorer::score_input`], and gives its gradient map: |d energy / d image| summed over channels,
+    /// \[H, W\], exact through all iterations, with the dictionary held fixed.
+    ///
+    /// # Errors
+    /// As [`Scorer::score_input`].
+    pub fn score_and_gradient_map(
+        &mut self,
+        image: ArrayView3<f32>,
+    ) -> Result<(Score, Array2<f32>), DetectorError> {
+        let start = Instant::now();
+        let features = self.features(image)?;
+        let backbone = start.elapsed();
+
+        let start = Instant::now();
+        let (energy_map, gradient) = self.coder.energy_map_and_gradient(features.view());
+        let energy_map = energy_map.to_owned();
+        let score = self.judged(energy_map, backbone, start);
+
+        let (image, gradient) = (image.insert_axis(Axis(0)), gradient.insert_axis(Axis(0)));
+        let gradient = self.detector.backbone.image_gradient(image, gradient.view())?;
+        let map = gradient.index_axis_move(Axis(0), 0).mapv_into(f32::abs).sum_axis(Axis(0));
+        Ok((score, map))
+    }
+
+    /// The gradient map alone, as [`Scorer::score_and_gradient_map`] gives it.
+    ///
+    /// # Errors
+    /// As [`Scorer::score_input`].
+    pub fn gradient_map(&mut self, image: ArrayView3<f32>) -> Result<Array2<f32>, DetectorError> {
+        Ok(self.score_and_gradient_map(image)?.1)
+    }
+
+    /// What an energy map says of its image; sparse coding began at `start`.
+    fn judged(&self, mut energy_map: Array2<f32>, backbone: Duration, start: Instant) -> Score {
+        let energy = match &self.roi {
+            Some(roi) => {
+                roi.limit(energy_map.view_mut());
+                roi.values(energy_map.view()).mean().unwrap_or_default()
+            }
+            None => energy(energy_map.view().insert_axis(Axis(0)))[0],
+        };
         let scored_map = match &self.reference {
             Some(reference) => reference.relative(energy_map.view()),
             None => energy_map.clone(),
         };
-        let anomaly_score =
-            anomaly_score_within(scored_map.view(), self.roi.as_ref(), manifest.scoring.top_fraction);
+        let top_fraction = self.detector.bundle.manifest.scoring.top_fraction;
+        let anomaly_score = anomaly_score_within(scored_map.view(), self.roi.as_ref(), top_fraction);
         let elapsed = Elapsed { backbone, sparse_coding: start.elapsed() };
-
-        let threshold = self.threshold;
-        let anomalous = threshold.map(|threshold| anomaly_score > threshold);
-        let (false_alarm_rate, guaranteed_rate) = (self.false_alarm_rate, self.guaranteed_rate);
-        Ok(Score {
+        let anomalous = self.threshold.map(|threshold| anomaly_score > threshold);
+        let Self { threshold, false_alarm_rate, guaranteed_rate, .. } = *self;
+        Score {
             energy_map,
             energy,
             scored_map,
@@ -307,22 +354,7 @@ impl Scorer<'_> {
             guaranteed_rate,
             anomalous,
             elapsed,
-        })
-    }
-
-    /// |d energy / d image| summed over channels, \[H, W\], of an image \[3, H, W\] in \[0, 1\]; exact through all
-    /// iterations, with the dictionary held fixed.
-    ///
-    /// # Errors
-    /// As [`Scorer::score_input`].
-    pub fn gradient_map(&mut self, image: ArrayView3<f32>) -> Result<Array2<f32>, DetectorError> {
-        let images = image.insert_axis(Axis(0));
-        let backbone = &mut self.detector.backbone;
-        let features = backbone.features(images)?;
-        let config: &SparseCodingConfig = &self.detector.bundle.manifest.sparse_coding;
-        let gradient = features_gradient(features.view(), &self.atoms, config);
-        let gradient = backbone.image_gradient(images, gradient.view())?;
-        Ok(gradient.index_axis_move(Axis(0), 0).mapv(f32::abs).sum_axis(Axis(0)))
+        }
     }
 }
 

@@ -3,11 +3,13 @@
 
 mod changes;
 mod fault;
+mod left_out;
 mod selection;
 
 use std::{collections::HashMap, fs, io, path::Path};
 
 pub use fault::{DictionaryError, DictionaryFault};
+use left_out::Pool;
 use ndarray::{Array2, Array3, Array4, Axis};
 use safetensors::SafeTensors;
 pub use selection::AtomSelection;
@@ -199,7 +201,8 @@ impl Dictionary {
         self.check_bundle(bundle)?;
         if self.shots.len() > 1 {
             let config = &bundle.manifest.sparse_coding;
-            let others = |shot| self.without(shot).atoms(config);
+            let pool = Pool::new(self, config);
+            let others = |shot| pool.without(shot);
             let mut maps = leave_one_shot_out(self.support_features.view(), others, config);
             if let Some(roi) = &self.roi {
                 maps.outer_iter_mut().for_each(|map| roi.limit(map));
@@ -226,17 +229,46 @@ impl Dictionary {
 
     /// The unfolded support features that the atoms are made of, as they are, \[A, m\].
     pub fn unfolded(&self, config: &SparseCodingConfig) -> Array2<f32> {
-        let mut unfolded = unfold(self.support_features.view(), config.receptive_field);
-        if let Some(roi) = &self.roi {
-            unfolded = roi.rows(&unfolded);
-        }
+        let mut chosen = self.positions_by_lot();
+        chosen.truncate(self.atom_count());
+        chosen.sort_unstable();
+        self.unfolded_positions(&chosen, config)
+    }
+
+    /// All positions that count, of all shots, in the order in which they become atoms.
+    fn positions_by_lot(&self) -> Vec<usize> {
+        let all = self.shots.len() * self.positions();
         match self.selection {
-            Some(selection) if selection.max_atoms < unfolded.nrows() => {
-                let shots = self.shots.iter().map(|shot| shot.sha256.as_str());
-                unfolded.select(Axis(0), &selection.of(shots, self.positions()))
+            Some(selection) if selection.max_atoms < all => {
+                selection.order(self.shots.iter().map(|shot| shot.sha256.as_str()), self.positions())
             }
-            _ => unfolded,
+            _ => (0..all).collect(),
         }
+    }
+
+    /// The unfolded support features of `positions`, which ascend. No more than one shot is unfolded at a time: of many
+    /// shots, few positions may be chosen.
+    fn unfolded_positions(&self, mut positions: &[usize], config: &SparseCodingConfig) -> Array2<f32> {
+        let (d, l) = (self.support_features.dim().1, config.receptive_field);
+        let of_shot = self.positions();
+        let mut rows = Array2::zeros((positions.len(), d * l * l));
+        let mut slots = rows.outer_iter_mut();
+        for (shot, features) in self.support_features.axis_chunks_iter(Axis(0), 1).enumerate() {
+            let (here, later) =
+                positions.split_at(positions.partition_point(|at| *at < (shot + 1) * of_shot));
+            positions = later;
+            if here.is_empty() {
+                continue;
+            }
+            let mut unfolded = unfold(features, l);
+            if let Some(roi) = &self.roi {
+                unfolded = roi.rows(&unfolded);
+            }
+            for (position, mut slot) in here.iter().zip(&mut slots) {
+                slot.assign(&unfolded.row(position - shot * of_shot));
+            }
+        }
+        rows
     }
 
     /// The dictionary of all other shots, not calibrated: what it makes of the shot that is left out shows how good

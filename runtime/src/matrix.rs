@@ -1,78 +1,67 @@
-//! Matrix products, the hot loop of sparse coding. The `gemm` kernels serve every shape well, down to one row;
-//! ndarray's own product is ten times slower there. The only unsafe code of the crate is the call to them.
+//! Matrix products on arrays. A product packs both sides; who multiplies with the same matrix again and again keeps it
+//! [`packed`].
 
-use gemm_common::Parallelism;
-use ndarray::{Array2, ArrayView2};
+pub(crate) mod packed;
+
+use ndarray::{Array2, ArrayView2, Axis};
+
+use self::packed::{BLOCK, LANES, Packed};
 
 /// `a b` for \[r, k\] and \[k, c\] of any strides.
 pub(crate) fn product(a: ArrayView2<f32>, b: ArrayView2<f32>) -> Array2<f32> {
     let mut out = Array2::zeros((a.nrows(), b.ncols()));
-    multiply(&mut out, 0.0, 1.0, a, b);
+    products(a, b, |_| a.nrows(), |row, column, value| out[(row, column)] = value);
     out
 }
 
 /// `out <- out - a b`.
 pub(crate) fn subtract_product(out: &mut Array2<f32>, a: ArrayView2<f32>, b: ArrayView2<f32>) {
-    multiply(out, 1.0, -1.0, a, b);
-}
-
-/// `out <- keep * out + scale * a b`.
-fn multiply(out: &mut Array2<f32>, keep: f32, scale: f32, a: ArrayView2<f32>, b: ArrayView2<f32>) {
-    assert_eq!(a.ncols(), b.nrows(), "inner sides of a matrix product");
     assert_eq!(out.dim(), (a.nrows(), b.ncols()), "outer sides of a matrix product");
-    let (rows, columns) = out.dim();
-    let ([out_row, out_column], [a_row, a_column], [b_row, b_column]) = (
-        [out.strides()[0], out.strides()[1]],
-        [a.strides()[0], a.strides()[1]],
-        [b.strides()[0], b.strides()[1]],
-    );
-    // The kernels want the first operand's columns or the second one's rows contiguous. Where b lies by rows, the
-    // transpose does that, out' = b' a'; it halves the time of products with a b that lies by columns not to.
-    let first = Operand { pointer: a.as_ptr(), row: a_row, column: a_column };
-    let second = Operand { pointer: b.as_ptr(), row: b_row, column: b_column };
-    let (rows, columns, out_row, out_column, first, second) = match b_column {
-        1 => (columns, rows, out_column, out_row, second.transposed(), first.transposed()),
-        _ => (rows, columns, out_row, out_column, first, second),
-    };
-    // SAFETY: the sides agree (asserted), every pointer and its strides come from the array or view that holds the
-    // elements, and `out` is borrowed mutably, so that it overlaps neither operand.
-    unsafe {
-        gemm_f32::gemm::f32::get_gemm_fn()(
-            rows,
-            columns,
-            a.ncols(),
-            out.as_mut_ptr(),
-            out_column,
-            out_row,
-            keep != 0.0,
-            first.pointer,
-            first.column,
-            first.row,
-            second.pointer,
-            second.column,
-            second.row,
-            keep,
-            scale,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
+    products(a, b, |_| a.nrows(), |row, column, value| out[(row, column)] -= value);
+}
+
+/// `a a'`, \[r, r\], at half the cost of a product.
+pub(crate) fn gram(a: ArrayView2<f32>) -> Array2<f32> {
+    let mut out = Array2::zeros((a.nrows(), a.nrows()));
+    let above_diagonal = |columns: usize| columns.min(a.nrows());
+    products(a, a.t(), above_diagonal, |row, column, value| {
+        if row <= column {
+            out[(row, column)] = value;
+            out[(column, row)] = value;
+        }
+    });
+    out
+}
+
+/// Gives every value of `a b` to `take(row, column, value)`, of the columns up to c only the first `rows(c)` rows.
+fn products(
+    a: ArrayView2<f32>,
+    b: ArrayView2<f32>,
+    rows: impl Fn(usize) -> usize,
+    mut take: impl FnMut(usize, usize, f32),
+) {
+    assert_eq!(a.ncols(), b.nrows(), "inner sides of a matrix product");
+    if a.is_empty() {
+        return; // no rows, or sums of nothing
     }
-}
-
-/// A matrix as the kernels take it.
-struct Operand {
-    pointer: *const f32,
-    /// Elements from a row to the next.
-    row: isize,
-    /// Elements from a column to the next.
-    column: isize,
-}
-
-impl Operand {
-    fn transposed(self) -> Self {
-        Self { pointer: self.pointer, row: self.column, column: self.row }
+    let left = Packed::new(a.nrows(), a.ncols(), |row, column| a[(row, column)]);
+    let block = BLOCK * LANES;
+    let panels = BLOCK.min(b.ncols().div_ceil(LANES));
+    let mut right = vec![[0.0; LANES]; panels * b.nrows()];
+    let mut out = vec![[0.0; LANES]; panels * a.nrows()];
+    for (first, columns) in (0..).step_by(block).zip(b.axis_chunks_iter(Axis(1), block)) {
+        right.fill([0.0; LANES]);
+        for (lane, column) in columns.columns().into_iter().enumerate() {
+            let panel = &mut right[lane / LANES * b.nrows()..][..b.nrows()];
+            panel.iter_mut().zip(column).for_each(|(lanes, &value)| lanes[lane % LANES] = value);
+        }
+        let rows = rows(first + columns.ncols());
+        left.multiply(&right, None, &mut out, rows);
+        for row in 0..rows {
+            for lane in 0..columns.ncols() {
+                take(row, first + lane, out[lane / LANES * a.nrows() + row][lane % LANES]);
+            }
+        }
     }
 }
 
@@ -93,7 +82,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn products_equal_those_in_float64(r in 0usize..40, k in 0usize..300, c in 0usize..40, seed in 0usize..9) {
+        fn products_equal_those_in_float64(r in 0usize..40, k in 0usize..300, c in 0usize..200, seed in 0usize..9) {
             let (a, b) = (matrix(r, k, seed), matrix(k, c, seed + 5));
             let expected = expected(&a, &b);
             let transposed = b.t().as_standard_layout().into_owned();
@@ -104,6 +93,12 @@ mod tests {
             let difference = &out - &expected;
             subtract_product(&mut out, a.view(), b.view());
             prop_assert!((&out - &difference).iter().all(|d| d.abs() <= 1e-4));
+        }
+
+        #[test]
+        fn a_gram_matrix_is_the_product_with_the_transpose(r in 0usize..300, k in 0usize..40, seed in 0usize..9) {
+            let a = matrix(r, k, seed);
+            prop_assert_eq!(gram(a.view()), product(a.view(), a.t()));
         }
     }
 }

@@ -7,10 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ndarray::{Array, ArrayD, ArrayView, Dimension, Ix1, Ix2, Ix3, Ix4};
+use ndarray::{Array, Array3, Array4, ArrayD, ArrayView, Axis, Dimension, Ix1, Ix2, Ix3, Ix4};
 use safetensors::{Dtype, SafeTensors};
 use sparsight_runtime::{
-    sparse_coding::{codes, dictionary, energy, energy_map, features_gradient, lambdas, unfold},
+    sparse_coding::{Coder, codes, dictionary, energy, energy_map, features_gradient, lambdas, unfold},
     verify::relative_difference,
 };
 use sparsight_schemas::SparseCodingConfig;
@@ -58,7 +58,7 @@ impl Golden {
         eprintln!("{name}: {difference:.1e}");
     }
 
-    /// Every function of the layer, each fed with what the one before computed.
+    /// Every function of the layer, each fed with what the one before computed, and the coder that does all of it.
     fn check_all(&self) {
         let support: Array<f32, Ix4> = self.array("support_features");
         let query: Array<f32, Ix4> = self.array("query_features");
@@ -73,6 +73,20 @@ impl Golden {
         self.check::<Ix3>("energy_map", map.view());
         self.check::<Ix1>("energy", energy(map.view()).view());
         self.check::<Ix4>("features_gradient", features_gradient(query.view(), &atoms, &self.config).view());
+
+        let mut coder = Coder::new(&atoms, &self.config);
+        let (mut maps, mut gradients) = (Array3::zeros((n, h, w)), Array4::zeros(query.dim()));
+        for (i, image) in query.outer_iter().enumerate() {
+            maps.index_axis_mut(Axis(0), i).assign(&coder.energy_map(image));
+        }
+        self.check::<Ix3>("energy_map", maps.view());
+        for (i, image) in query.outer_iter().enumerate() {
+            let (map, gradient) = coder.energy_map_and_gradient(image);
+            maps.index_axis_mut(Axis(0), i).assign(&map);
+            gradients.index_axis_mut(Axis(0), i).assign(&gradient);
+        }
+        self.check::<Ix3>("energy_map", maps.view());
+        self.check::<Ix4>("features_gradient", gradients.view());
     }
 }
 

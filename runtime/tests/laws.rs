@@ -5,7 +5,7 @@
 use ndarray::{Array1, Array2, Array4, Axis};
 use proptest::{collection::vec, prelude::*, sample::select};
 use sparsight_runtime::sparse_coding::{
-    Atoms, codes, dictionary, energy, energy_map, features_gradient, lambdas, shrink, unfold,
+    Atoms, Coder, codes, dictionary, energy, energy_map, features_gradient, lambdas, shrink, unfold,
 };
 use sparsight_schemas::{Shrinkage, SparseCodingConfig};
 
@@ -32,6 +32,12 @@ fn energies(query: &Array4<f32>, atoms: &Atoms, config: &SparseCodingConfig) -> 
     let unfolded = unfold(query.view(), config.receptive_field);
     let codes = codes(unfolded.view(), atoms, config);
     energy(energy_map(unfolded.view(), atoms, codes.view(), [n, h, w]).view())
+}
+
+/// As [`energies`], by the coder.
+fn coded_energies(query: &Array4<f32>, atoms: &Atoms, config: &SparseCodingConfig) -> Array1<f32> {
+    let mut coder = Coder::new(atoms, config);
+    query.outer_iter().map(|image| energy(coder.energy_map(image).insert_axis(Axis(0)))[0]).collect()
 }
 
 /// The sum of the energies as the equations say it, in f64, given the atoms.
@@ -122,7 +128,7 @@ proptest! {
         config in any_config(),
     ) {
         let atoms = dictionary(support.view(), config.receptive_field);
-        for energy in energies(&query, &atoms, &config) {
+        for energy in energies(&query, &atoms, &config).into_iter().chain(coded_energies(&query, &atoms, &config)) {
             prop_assert!(energy.is_finite() && energy >= 0.0, "{}", energy);
         }
     }
@@ -151,7 +157,10 @@ proptest! {
         let exact = query.mapv(f64::from);
         let energy = energies(&query, &atoms, &config).sum();
         let expected = energy_in_f64(&exact, &atoms, &config);
-        prop_assert!(same_energy(energy.into(), expected, &query), "{} {}", energy, expected);
+        let coded = coded_energies(&query, &atoms, &config).sum();
+        for energy in [energy, coded] {
+            prop_assert!(same_energy(energy.into(), expected, &query), "{} {}", energy, expected);
+        }
 
         let gradient = features_gradient(query.view(), &atoms, &config);
         let step = 1e-6;
@@ -168,6 +177,63 @@ proptest! {
         let bound = 1e-4 * largest(&difference) + 1e-6 * scale * largest(&exact);
         for (computed, expected) in gradient.iter().zip(&difference) {
             prop_assert!((f64::from(*computed) - expected).abs() <= bound, "{} {}", computed, expected);
+        }
+        let mut coder = Coder::new(&atoms, &config);
+        for (image, expected) in query.outer_iter().zip(difference.outer_iter()) {
+            let (_, gradient) = coder.energy_map_and_gradient(image);
+            for (computed, expected) in gradient.iter().zip(&expected) {
+                prop_assert!((f64::from(*computed) - expected).abs() <= bound, "{} {}", computed, expected);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// More atoms than values and fewer, and every number of positions that does not fill its panels and blocks.
+    #[test]
+    fn a_coder_gives_what_the_equations_give_position_by_position(
+        h in 1usize..14,
+        w in 1usize..14,
+        d in 1usize..5,
+        shots in 1usize..3,
+        seed in 0usize..1000,
+        config in any_config(),
+    ) {
+        let value = |i: usize| ((i * 7919 + seed * 104_729) % 1009) as f32 / 504.5 - 1.0;
+        let features = |n: usize, offset: usize| {
+            let mut next = offset;
+            Array4::from_shape_simple_fn((n, d, h, w), || {
+                next += 1;
+                value(next)
+            })
+        };
+        let (support, query) = (features(shots, 0), features(1, 5003));
+        let atoms = dictionary(support.view(), config.receptive_field);
+        let unfolded = unfold(query.view(), config.receptive_field);
+        let codes = codes(unfolded.view(), &atoms, &config);
+        let expected = energy_map(unfolded.view(), &atoms, codes.view(), [1, h, w]);
+        let gradient = features_gradient(query.view(), &atoms, &config);
+
+        let mut coder = Coder::new(&atoms, &config);
+        // What an image of another size leaves behind is in no one's way.
+        coder.energy_map(Array4::ones((1, d, h + 2, w + 1)).index_axis(Axis(0), 0));
+        let image = query.index_axis(Axis(0), 0);
+        let mut maps = vec![coder.energy_map(image).to_owned()];
+        let (map, coded_gradient) = coder.energy_map_and_gradient(image);
+        maps.push(map.to_owned());
+        for map in maps {
+            for (position, (computed, expected)) in map.iter().zip(&expected).enumerate() {
+                let z = unfolded.row(position).iter().map(|&z| f64::from(z).powi(2)).sum::<f64>();
+                let scale = (z / unfolded.ncols() as f64).sqrt();
+                let (computed, expected) = (f64::from(*computed).sqrt(), f64::from(*expected).sqrt());
+                prop_assert!((computed - expected).abs() <= 2e-5 * expected + 1e-6 * scale, "{} {}", computed, expected);
+            }
+        }
+        let largest = gradient.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+        for (computed, expected) in coded_gradient.iter().zip(&gradient) {
+            prop_assert!((computed - expected).abs() <= 1e-4 * largest + 1e-7, "{} {}", computed, expected);
         }
     }
 }
@@ -193,8 +259,10 @@ fn the_largest_floats_saturate_instead_of_overflowing() {
     let largest = Array4::from_elem((1, 8, 1, 1), f32::MAX);
     let other =
         Array4::from_shape_fn((1, 8, 1, 1), |(_, c, _, _)| if c % 2 == 0 { f32::MAX } else { f32::MIN });
-    let energies = energies(&largest, &dictionary(other.view(), 1), &config);
-    assert!(energies[0] > 1e35 && energies[0].is_finite());
+    let atoms = dictionary(other.view(), 1);
+    for energies in [energies(&largest, &atoms, &config), coded_energies(&largest, &atoms, &config)] {
+        assert!(energies[0] > 1e35 && energies[0].is_finite());
+    }
 }
 
 #[test]
@@ -205,4 +273,5 @@ fn a_dictionary_of_zeros_explains_nothing() {
     let unfolded: Array2<f32> = unfold(query.view(), config.receptive_field);
     assert!(codes(unfolded.view(), &atoms, &config).iter().all(|code| *code == 0.0));
     assert_eq!(energies(&query, &atoms, &config)[0], 0.25 * 2.0 / 18.0);
+    assert_eq!(coded_energies(&query, &atoms, &config)[0], 0.25 * 2.0 / 18.0);
 }

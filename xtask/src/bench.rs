@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: what scoring costs: time by stage, beside another implementation if one is given, memory and
 //! size. How the stages are timed is for the binaries to know.
 
+mod ratios;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,9 +57,12 @@ pub struct Bench {
     /// Images scored in each turn
     #[arg(long, value_name = "N", default_value = "50")]
     repeat: String,
-    /// Print one line of JSON
+    /// Measure the goals of speed too, as ratios of what scoring can't do without; it builds the benchmarks
     #[arg(long)]
-    json: bool,
+    ratios: bool,
+    /// Print one line of JSON, or write it to this file beside the table
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    json: Option<Option<PathBuf>>,
 }
 
 /// What all measurements share.
@@ -104,7 +109,18 @@ pub fn run(workspace: &Workspace, bench: &Bench) -> Result<()> {
             report["peer"] = json!(medians(&theirs));
             report["energy_difference"] = json!(case.energy_difference(&scratch.join("peer.json"))?);
         }
-        print(&report, bench.json);
+        if bench.ratios {
+            report["speed"] = ratios::measure(workspace, &case)?;
+        }
+        match &bench.json {
+            Some(None) => println!("{report}"),
+            Some(Some(file)) => {
+                print(&report);
+                fs::write(file, format!("{report}\n"))
+                    .with_context(|| format!("writing {}", file.display()))?;
+            }
+            None => print(&report),
+        }
         Ok(())
     })
 }
@@ -212,11 +228,7 @@ fn medians(rounds: &[Times]) -> Times {
     STAGES.into_iter().map(median).collect()
 }
 
-fn print(report: &Value, as_json: bool) {
-    if as_json {
-        println!("{report}");
-        return;
-    }
+fn print(report: &Value) {
     let (ours, peer) = (&report["sparsight"], report.get("peer"));
     println!("{:<18}{:>12}{:>12}{:>12}", "stage", "sparsight", "peer", "peer / ours");
     for (stage, _) in STAGES {
@@ -236,4 +248,8 @@ fn print(report: &Value, as_json: bool) {
         megabytes("binary_bytes"),
         megabytes("peak_memory_bytes")
     );
+    if let Some(speed) = report.get("speed") {
+        println!();
+        ratios::print(speed);
+    }
 }

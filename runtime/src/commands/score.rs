@@ -1,7 +1,8 @@
-//! `sparsight score`: images in, records, maps and heat maps out, one image at a time.
+//! `sparsight score`: images in, records, maps and heat maps out, in the order of the images.
 
 mod page;
 mod records;
+mod workers;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -11,7 +12,7 @@ use std::{
 use anyhow::{bail, ensure};
 use clap::ArgGroup;
 use sparsight_runtime::{
-    detector::Scorer,
+    detector::{Detector, Scorer},
     dictionary::Dictionary,
     heatmap::{with_colour_bar, write_png},
     images::{FoundImage, find_images, read_image},
@@ -23,6 +24,7 @@ use sparsight_schemas::ScoreRecord;
 use self::{
     page::{LARGEST_SIDE, Page, Pictures},
     records::{Format, RecordWriter},
+    workers::in_order,
 };
 use super::{
     Exit,
@@ -83,14 +85,14 @@ struct Destination<'a> {
 
 impl Score {
     pub fn run(&self, verbose: bool) -> anyhow::Result<Exit> {
-        let mut detector = self.backbone.open(&self.bundle, verbose)?;
-        let dictionary = Dictionary::read_for(&self.dictionary, detector.bundle())?;
+        let images = find_images(&self.images)?;
+        let mut detectors = self.backbone.open_for(images.len(), &self.bundle, verbose)?;
+        let dictionary = Dictionary::read_for(&self.dictionary, detectors[0].bundle())?;
         ensure!(
             dictionary.threshold().is_some() || !self.fail_on_anomaly,
             "{}: has no threshold for --fail-on-anomaly; adapt again with at least two images",
             self.dictionary.display()
         );
-        let images = find_images(&self.images)?;
         let files = |folder: &Option<PathBuf>, extension| {
             folder.as_ref().map(|folder| destinations(&images, folder, extension)).transpose()
         };
@@ -101,7 +103,7 @@ impl Score {
         }
         ensure!(self.html.is_none() || self.html != self.output, "--output and --html name the same file");
 
-        let mut scorer = detector.with_dictionary(&dictionary)?;
+        let scorers = scorers(&mut detectors, &dictionary)?;
         let page = self.html.as_ref().map(|file| Page::begin(file, &self.title(), dictionary.threshold()));
         let mut page = page.transpose()?;
         let (mut buffer, mut stdout) = (Vec::new(), io::stdout().lock());
@@ -111,20 +113,23 @@ impl Score {
         let mut writer = RecordWriter::new(self.format, out, width.unwrap_or(0), colour);
         let progress = Progress::new(images.len(), self.output.is_none());
         let (mut anomalous, mut errors) = (0, Vec::new());
-        for (i, image) in images.iter().enumerate() {
-            progress.show(i);
+        let score = |scorer: &mut Scorer, i: usize| {
             let destination = Destination {
                 heatmap: heatmaps.as_ref().map(|files| files[i].as_path()),
                 map: maps.as_ref().map(|files| files[i].as_path()),
             };
-            let (record, pictures) = self.score(&mut scorer, image, &destination)?;
+            self.score(scorer, &images[i], &destination)
+        };
+        in_order(scorers, images.len(), score, |i, (record, pictures)| {
+            progress.show(i + 1);
             anomalous += usize::from(record.anomalous == Some(true));
             writer.write(&record)?;
             if let Some(page) = &mut page {
                 page.row(&record, pictures.as_ref())?;
             }
             errors.extend(record.error);
-        }
+            Ok(())
+        })?;
         drop(progress);
         writer.finish()?;
         if let Some(output) = &self.output {
@@ -196,6 +201,15 @@ impl Score {
         };
         Ok((record, pictures))
     }
+}
+
+/// A scorer on each detector; they share the dictionary.
+fn scorers<'a>(detectors: &'a mut [Detector], dictionary: &Dictionary) -> anyhow::Result<Vec<Scorer<'a>>> {
+    let Some((first, others)) = detectors.split_first_mut() else { return Ok(vec![]) };
+    let first = first.with_dictionary(dictionary)?;
+    let mut scorers: Vec<_> = others.iter_mut().map(|detector| first.on(detector)).collect();
+    scorers.push(first);
+    Ok(scorers)
 }
 
 /// Whether the environment asks for no colours (no-color.org).

@@ -29,16 +29,22 @@ impl AtomSelection {
     /// The chosen ones of all positions, in their order, where each of `shots`, given by what it is told from the others
     /// by, has `positions` of them; all if there are no more than `max_atoms`.
     pub fn of<'a>(self, shots: impl Iterator<Item = &'a str>, positions: usize) -> Vec<usize> {
+        let mut chosen = self.order(shots, positions);
+        chosen.truncate(self.max_atoms);
+        chosen.sort_unstable();
+        chosen
+    }
+
+    /// All positions as [`AtomSelection::of`] has them, in the order of their lots: of any of the shots, the first ones
+    /// become atoms.
+    pub fn order<'a>(self, shots: impl Iterator<Item = &'a str>, positions: usize) -> Vec<usize> {
         let lots = shots.flat_map(|shot| {
             let mut random = ChaCha8Rng::from_seed(Sha256::digest(format!("{}/{shot}", self.seed)).into());
             (0..positions).map(move |_| random.next_u64())
         });
         let mut drawn: Vec<(u64, usize)> = lots.zip(0..).collect();
         drawn.sort_unstable();
-        drawn.truncate(self.max_atoms);
-        let mut chosen: Vec<usize> = drawn.into_iter().map(|(_, position)| position).collect();
-        chosen.sort_unstable();
-        chosen
+        drawn.into_iter().map(|(_, position)| position).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use ndarray::{Array2, Array4, ArrayView2, ArrayView4, Axis};
 
 /// Larger magnitudes are taken as this one: squares of sums of them must stay finite. The backbone's features lie in
 /// \[-1, 1\].
-const LARGEST: f32 = 1e18;
+pub(super) const LARGEST: f32 = 1e18;
 
 /// Every l x l neighbourhood (stride 1, zero padded) of `features` \[n, d, h, w\] as a row: \[n h w, d l l\]. Rows are
 /// in the order (image, y, x), values in a row in the order (c, ky, kx). `receptive_field` l is odd.

@@ -241,3 +241,30 @@ fn a_reader_that_leaves_early_is_no_failure() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert_eq!(output.status.code(), Some(0));
 }
+
+#[test]
+fn any_number_of_threads_gives_the_same_in_the_same_order() {
+    let sandbox = Sandbox::new();
+    sandbox.dictionary();
+    for seed in 0..23 {
+        // Of different sizes, so that they take different times.
+        sandbox.image(&format!("new/{seed:02}.png"), texture(20 + 40 * (seed * 7 % 5), 30, seed));
+    }
+    sandbox.write("new/05.png", b"no image");
+    let scored = |threads: &str| {
+        let (maps, heatmaps) = (sandbox.path(threads).join("maps"), sandbox.path(threads).join("heatmaps"));
+        let mut score = sandbox.score();
+        score.arg(sandbox.path("new")).args(["--format", "jsonl", "--threads", threads]);
+        score.arg("--save-maps").arg(&maps).arg("--heatmaps").arg(&heatmaps);
+        let assert = score.assert().code(1);
+        let records = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
+        let folder = sandbox.path(threads).display().to_string();
+        (records.replace(&folder, "OUT"), fs::read(maps.join("22.npy")).unwrap())
+    };
+    let one = scored("1");
+    let images: Vec<_> = one.0.lines().map(|line| line.split('"').nth(3).unwrap()).collect();
+    assert!(images.len() == 23 && images.is_sorted(), "{images:?}");
+    for threads in ["2", "4", "64"] {
+        assert!(scored(threads) == one, "{threads} threads");
+    }
+}

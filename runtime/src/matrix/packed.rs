@@ -1,0 +1,125 @@
+//! Products of a matrix that is packed once with panels of columns: the hot loop of sparse coding. One plain body,
+//! compiled for the instructions of the machine; no caller knows which they are.
+
+/// Columns that are computed together: those of a panel.
+pub(crate) const LANES: usize = 16;
+
+/// One value for every column of a panel.
+pub(crate) type Lanes = [f32; LANES];
+
+/// Rows that are computed together. Six rows of a panel's sums fill the registers of AVX2 and NEON.
+const ROWS: usize = 6;
+
+/// Panels that pass through a product together: the packed matrix comes from memory once for all of them, and they
+/// stay in the second level of cache.
+pub(crate) const BLOCK: usize = 8;
+
+/// A matrix \[rows, inner\], packed for products with panels on its right.
+#[derive(Clone, Debug)]
+pub(crate) struct Packed {
+    rows: usize,
+    inner: usize,
+    /// Six rows side by side: \[ceil(rows / 6), inner\], zeros for the rows that are not there.
+    values: Vec<[f32; ROWS]>,
+}
+
+impl Packed {
+    /// Packs the matrix of `value(row, column)`.
+    pub(crate) fn new(rows: usize, inner: usize, value: impl Fn(usize, usize) -> f32) -> Self {
+        let mut values = Vec::with_capacity(rows.div_ceil(ROWS) * inner);
+        for first in (0..rows).step_by(ROWS) {
+            values.extend((0..inner).map(|column| {
+                std::array::from_fn(|i| if first + i < rows { value(first + i, column) } else { 0.0 })
+            }));
+        }
+        Self { rows, inner, values }
+    }
+
+    /// Rows of the matrix.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Its columns, which are the rows of what it is multiplied with.
+    pub(crate) fn inner(&self) -> usize {
+        self.inner
+    }
+
+    /// `out <- start + self right`, or without a start, `out <- self right`, for any number of panels: `right` is
+    /// \[panels, inner\], `out` and `start` are \[panels, rows\]. Of every panel only the first `rows` rows are computed.
+    pub(crate) fn multiply(&self, right: &[Lanes], start: Option<&[Lanes]>, out: &mut [Lanes], rows: usize) {
+        let panels = out.len() / self.rows.max(1);
+        assert!(right.len() == panels * self.inner && rows <= self.rows, "sides of a product of panels");
+        assert!(
+            out.len() == panels * self.rows && start.is_none_or(|start| start.len() == out.len()),
+            "panels"
+        );
+        multiply(self, right, start, out, rows);
+    }
+}
+
+/// Compiles a function twice, for any machine of this architecture and for AVX2 with fused multiply-add, and calls what
+/// the machine has. The constant FUSED of the body says whether `f32::mul_add` is one instruction.
+macro_rules! for_the_machine {
+    ($(#[$attribute:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $body:block) => {
+        $(#[$attribute])*
+        $visibility fn $name($($argument: $type),*) {
+            #[inline(always)]
+            fn body<const FUSED: bool>($($argument: $type),*) $body
+
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2,fma")]
+                fn wide($($argument: $type),*) {
+                    body::<true>($($argument),*);
+                }
+                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                    // SAFETY: the machine has what the function is compiled for.
+                    return unsafe { wide($($argument),*) };
+                }
+            }
+            body::<{ cfg!(any(target_feature = "fma", target_arch = "aarch64")) }>($($argument),*);
+        }
+    };
+}
+pub(crate) use for_the_machine;
+
+/// `a b + c`, in one instruction where there is one.
+#[inline(always)]
+pub(crate) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
+}
+
+for_the_machine! {
+    fn multiply(left: &Packed, right: &[Lanes], start: Option<&[Lanes]>, out: &mut [Lanes], rows: usize) {
+        let panels = out.len() / left.rows.max(1);
+        for block in (0..panels).step_by(BLOCK) {
+            for first in (0..rows).step_by(ROWS) {
+                let packed = &left.values[first / ROWS * left.inner..][..left.inner];
+                for panel in block..(block + BLOCK).min(panels) {
+                    let at = panel * left.rows + first..panel * left.rows + (first + ROWS).min(left.rows);
+                    let mut sums = [[0.0; LANES]; ROWS];
+                    if let Some(start) = start {
+                        sums[..at.len()].copy_from_slice(&start[at.clone()]);
+                    }
+                    add_products::<FUSED>(&mut sums, packed, &right[panel * left.inner..][..left.inner]);
+                    out[at.clone()].copy_from_slice(&sums[..at.len()]);
+                }
+            }
+        }
+    }
+}
+
+/// Adds the products of six rows and the columns of a panel.
+#[inline(always)]
+fn add_products<const FUSED: bool>(sums: &mut [Lanes; ROWS], left: &[[f32; ROWS]], right: &[Lanes]) {
+    let mut local = *sums; // in registers
+    for (left, right) in left.iter().zip(right) {
+        for (sums, &left) in local.iter_mut().zip(left) {
+            for (sum, &right) in sums.iter_mut().zip(right) {
+                *sum = multiply_add::<FUSED>(left, right, *sum);
+            }
+        }
+    }
+    *sums = local;
+}
