@@ -19,7 +19,7 @@ use crate::{
     dictionary::{AtomSelection, Dictionary, DictionaryFault, Shot},
     reference::Reference,
     roi::Roi,
-    sparse_coding::{Atoms, codes, energy, energy_map, features_gradient, unfold},
+    sparse_coding::{Atoms, codes, energy, energy_map, features_gradient, is_energy, unfold},
 };
 
 /// A bundle whose backbone is loaded.
@@ -110,6 +110,11 @@ pub enum DetectorError {
     /// The dictionary is not usable, or the support makes none.
     #[error("dictionary: {0}")]
     Dictionary(#[from] DictionaryFault),
+    /// Energies or gradients are NaN, infinite, or as large as f32 goes.
+    #[error(
+        "the {0} is not finite; features or dictionary are out of any range: export a healthy checkpoint and adapt again"
+    )]
+    NotFinite(&'static str),
     /// A support image has another size than the bundle's input.
     #[error("support image {name} has shape {found:?}, not {expected:?}")]
     SupportShape {
@@ -137,7 +142,7 @@ impl Detector {
     /// # Errors
     /// A bundle that is not whole, or a backbone that does not load.
     pub fn open_with(path: impl AsRef<Path>, options: &Options) -> Result<Self, DetectorError> {
-        let bundle = Bundle::open(path.as_ref())?;
+        let bundle = Bundle::open_signed(path.as_ref(), options.public_key.as_ref())?;
         let backbone = Backbone::open(&bundle, options)?;
         Ok(Self { bundle, backbone })
     }
@@ -280,6 +285,7 @@ impl Scorer<'_> {
         let unfolded = unfold(features.view(), manifest.sparse_coding.receptive_field);
         let codes = codes(unfolded.view(), &self.atoms, &manifest.sparse_coding);
         let mut maps = energy_map(unfolded.view(), &self.atoms, codes.view(), [1, h, w]);
+        check("energy map", maps.iter().all(|energy| is_energy(*energy)))?;
         let mut energy = energy(maps.view())[0];
         if let Some(roi) = &self.roi {
             roi.limit(maps.index_axis_mut(Axis(0), 0));
@@ -290,6 +296,7 @@ impl Scorer<'_> {
             Some(reference) => reference.relative(energy_map.view()),
             None => energy_map.clone(),
         };
+        check("map relative to the shots", scored_map.iter().all(|value| is_energy(*value)))?;
         let anomaly_score =
             anomaly_score_within(scored_map.view(), self.roi.as_ref(), manifest.scoring.top_fraction);
         let elapsed = Elapsed { backbone, sparse_coding: start.elapsed() };
@@ -321,9 +328,17 @@ impl Scorer<'_> {
         let features = backbone.features(images)?;
         let config: &SparseCodingConfig = &self.detector.bundle.manifest.sparse_coding;
         let gradient = features_gradient(features.view(), &self.atoms, config);
+        check("gradient of the energy", gradient.iter().all(|value| value.is_finite()))?;
         let gradient = backbone.image_gradient(images, gradient.view())?;
-        Ok(gradient.index_axis_move(Axis(0), 0).mapv(f32::abs).sum_axis(Axis(0)))
+        let map = gradient.index_axis_move(Axis(0), 0).mapv(f32::abs).sum_axis(Axis(0));
+        check("gradient map", map.iter().all(|value| value.is_finite()))?;
+        Ok(map)
     }
+}
+
+/// What is not finite is an error and never a result.
+fn check(what: &'static str, finite: bool) -> Result<(), DetectorError> {
+    if finite { Ok(()) } else { Err(DetectorError::NotFinite(what)) }
 }
 
 /// As [`anomaly_score`], of the positions that count.
