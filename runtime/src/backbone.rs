@@ -1,18 +1,23 @@
 //! The backbone: one graph for features and one for gradients, on the provider that was asked for. Nothing but finite
 //! arrays of the right shape passes in or out.
 
+mod engine;
 mod graph;
+mod providers;
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
+pub use engine::CudaFault;
+use engine::Engine;
 use graph::Graph;
 use ndarray::{Array4, ArrayView4};
-use ort::environment::Environment;
+pub use providers::{ProviderState, provider_states};
 use sparsight_schemas::{FeatureGeometry, InputConfig};
 
 use crate::{
     bundle::{Bundle, BundleError},
     onnxruntime::{self, Library, OnnxRuntimeError},
+    signature::PublicKey,
 };
 
 /// Images that pass through a session together; more only need more memory.
@@ -61,8 +66,14 @@ pub struct Options {
     pub provider: Provider,
     /// Threads of a computation on the CPU; 0 for one for each core, [`MOST_THREADS`] at most.
     pub threads: usize,
+    /// Which GPU; the CPU takes no notice.
+    pub device_id: u16,
+    /// Bytes of its memory that ONNX Runtime may take for arrays; none for what it wants.
+    pub gpu_memory_limit: Option<usize>,
     /// The ONNX Runtime library; none to look for it.
     pub library: Option<PathBuf>,
+    /// The key that must have signed the bundle; none to take unsigned ones.
+    pub public_key: Option<PublicKey>,
 }
 
 /// Why the backbone gave no result.
@@ -78,7 +89,7 @@ pub enum BackboneError {
     #[error(
         "CUDA can't be used ({0}); use --provider cpu, or install an ONNX Runtime with CUDA and point ORT_DYLIB_PATH to it"
     )]
-    Cuda(String),
+    Cuda(CudaFault),
     /// ONNX Runtime does not load the file.
     #[error("{}: ONNX Runtime can't load it ({reason}); export the bundle again", path.display())]
     Load {
@@ -132,10 +143,9 @@ pub enum BackboneError {
 pub struct Backbone {
     bundle: Bundle,
     library: Library,
-    environment: Environment,
     options: Options,
-    provider: Provider,
-    note: Option<String>,
+    engine: Engine,
+    note: Option<CudaFault>,
     forward: Graph,
     vjp: Option<Graph>,
 }
@@ -147,27 +157,22 @@ impl Backbone {
     /// No usable library, CUDA asked for in vain, or a file that is not the bundle's.
     pub fn open(bundle: &Bundle, options: &Options) -> Result<Self, BackboneError> {
         let (library, environment) = onnxruntime::environment(options.library.as_deref())?;
-        let graph = |provider| {
-            Graph::open(
-                bundle,
-                "backbone.onnx",
-                &["image"],
-                "features",
-                &environment,
-                provider,
-                options.threads.min(MOST_THREADS),
-            )
+        let open = |provider| {
+            let engine = Engine::new(&environment, provider, options);
+            let (image, features) = (image_shape(bundle), features_shape(bundle));
+            let inputs = [("image", image)];
+            let forward = Graph::open(bundle, "backbone.onnx", &inputs, ("features", features), &engine)?;
+            Ok((engine, forward))
         };
-        let (forward, provider, note) = match options.provider {
-            Provider::Auto => match graph(Provider::Cuda) {
-                Ok(forward) => (forward, Provider::Cuda, None),
-                Err(BackboneError::Cuda(reason)) => (graph(Provider::Cpu)?, Provider::Cpu, Some(reason)),
-                Err(error) => return Err(error),
+        let ((engine, forward), note) = match options.provider {
+            Provider::Auto => match open(Provider::Cuda) {
+                Err(BackboneError::Cuda(fault)) => (open(Provider::Cpu)?, Some(fault)),
+                opened => (opened?, None),
             },
-            provider => (graph(provider)?, provider, None),
+            provider => (open(provider)?, None),
         };
         let (bundle, options) = (bundle.clone(), options.clone());
-        Ok(Self { bundle, library, environment, options, provider, note, forward, vjp: None })
+        Ok(Self { bundle, library, options, engine, note, forward, vjp: None })
     }
 
     /// The same graphs on the same provider in sessions of their own, for another thread.
@@ -175,18 +180,18 @@ impl Backbone {
     /// # Errors
     /// As [`Backbone::open`].
     pub fn beside(&self, threads: usize) -> Result<Self, BackboneError> {
-        let options = Options { provider: self.provider, threads, ..self.options.clone() };
+        let options = Options { provider: self.provider(), threads, ..self.options.clone() };
         Self::open(&self.bundle, &options)
     }
 
     /// What computes: [`Provider::Cpu`] or [`Provider::Cuda`].
     pub fn provider(&self) -> Provider {
-        self.provider
+        self.engine.provider
     }
 
     /// Why [`Provider::Auto`] came to the CPU.
-    pub fn provider_note(&self) -> Option<&str> {
-        self.note.as_deref()
+    pub fn provider_note(&self) -> Option<&CudaFault> {
+        self.note.as_ref()
     }
 
     /// The library that runs the sessions.
@@ -199,13 +204,13 @@ impl Backbone {
     /// # Errors
     /// An input of another shape, no image, NaN or infinity on either side, or ONNX Runtime's failure.
     pub fn features(&mut self, images: ArrayView4<f32>) -> Result<Array4<f32>, BackboneError> {
-        let (image, features) = (self.image_shape(), self.features_shape());
+        let (image, features) = (image_shape(&self.bundle), features_shape(&self.bundle));
         check_input("images", images, image)?;
         let mut result = Array4::zeros((images.dim().0, features[0], features[1], features[2]));
         for (part, mut out) in
             chunks(images).zip(result.axis_chunks_iter_mut(ndarray::Axis(0), LARGEST_BATCH))
         {
-            out.assign(&self.forward.run(&[part], features)?);
+            out.assign(&self.forward.run(&[part])?);
         }
         Ok(result)
     }
@@ -220,7 +225,7 @@ impl Backbone {
         images: ArrayView4<f32>,
         features_gradient: ArrayView4<f32>,
     ) -> Result<Array4<f32>, BackboneError> {
-        let (image, features) = (self.image_shape(), self.features_shape());
+        let (image, features) = (image_shape(&self.bundle), features_shape(&self.bundle));
         check_input("images", images, image)?;
         check_input("features_gradient", features_gradient, features)?;
         assert_eq!(images.dim().0, features_gradient.dim().0, "images and gradients of their features");
@@ -229,11 +234,9 @@ impl Backbone {
             none => none.insert(Graph::open(
                 &self.bundle,
                 "backbone_vjp.onnx",
-                &["image", "features_gradient"],
-                "image_gradient",
-                &self.environment,
-                self.provider,
-                self.options.threads.min(MOST_THREADS),
+                &[("image", image), ("features_gradient", features)],
+                ("image_gradient", image),
+                &self.engine,
             )?),
         };
         let mut result = Array4::zeros(images.dim());
@@ -241,20 +244,22 @@ impl Backbone {
         for ((part, gradient), mut out) in
             parts.zip(result.axis_chunks_iter_mut(ndarray::Axis(0), LARGEST_BATCH))
         {
-            out.assign(&vjp.run(&[part, gradient], image)?);
+            out.assign(&vjp.run(&[part, gradient])?);
         }
         Ok(result)
     }
+}
 
-    fn image_shape(&self) -> [usize; 3] {
-        let InputConfig { height, width, .. } = self.bundle.manifest.input;
-        [3, height, width]
-    }
+/// \[3, H, W\] of an image that the bundle takes.
+fn image_shape(bundle: &Bundle) -> [usize; 3] {
+    let InputConfig { height, width, .. } = bundle.manifest.input;
+    [3, height, width]
+}
 
-    fn features_shape(&self) -> [usize; 3] {
-        let FeatureGeometry { channels, height, width, .. } = self.bundle.manifest.features;
-        [channels, height, width]
-    }
+/// \[d, h, w\] of its features.
+fn features_shape(bundle: &Bundle) -> [usize; 3] {
+    let FeatureGeometry { channels, height, width, .. } = bundle.manifest.features;
+    [channels, height, width]
 }
 
 fn chunks(array: ArrayView4<'_, f32>) -> impl Iterator<Item = ArrayView4<'_, f32>> {

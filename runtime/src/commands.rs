@@ -13,10 +13,11 @@ mod scoring;
 mod session;
 mod stream;
 mod support;
+mod trust;
 mod verify;
 mod watch;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 /// Few-shot visual anomaly detection: adapts to a category with a few good images, then scores others.
 #[derive(Parser)]
@@ -27,6 +28,9 @@ pub struct Cli {
     /// Say which ONNX Runtime library and provider are used
     #[arg(short, long, global = true)]
     verbose: bool,
+    /// Say nothing on stderr but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
 }
 
 const EXAMPLE: &str = "\
@@ -65,6 +69,9 @@ pub enum Exit {
 /// One line that names the file and what to do.
 pub fn run(cli: Cli) -> anyhow::Result<Exit> {
     let verbose = cli.verbose;
+    if cli.quiet {
+        session::be_quiet();
+    }
     match cli.command {
         Command::Adapt(command) => command.run(verbose),
         Command::Calibrate(command) => command.run(verbose),
@@ -76,4 +83,9 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Info(command) => command.run(),
         Command::Bench(command) => command.run(verbose),
     }
+}
+
+/// Ends the program as clap does where it sees itself that flags don't go together.
+fn wrong_usage(message: &str) -> ! {
+    Cli::command().error(ErrorKind::ArgumentConflict, message).exit()
 }

@@ -18,7 +18,7 @@ use crate::{
     dictionary::{AtomSelection, Dictionary, DictionaryFault, Shot},
     reference::Reference,
     roi::Roi,
-    sparse_coding::{Coder, energy},
+    sparse_coding::{Coder, energy, is_energy},
 };
 
 /// A bundle whose backbone is loaded.
@@ -109,6 +109,11 @@ pub enum DetectorError {
     /// The dictionary is not usable, or the support makes none.
     #[error("dictionary: {0}")]
     Dictionary(#[from] DictionaryFault),
+    /// Energies or gradients are NaN, infinite, or as large as f32 goes.
+    #[error(
+        "the {0} is not finite; features or dictionary are out of any range: export a healthy checkpoint and adapt again"
+    )]
+    NotFinite(&'static str),
     /// A support image has another size than the bundle's input.
     #[error("support image {name} has shape {found:?}, not {expected:?}")]
     SupportShape {
@@ -136,7 +141,7 @@ impl Detector {
     /// # Errors
     /// A bundle that is not whole, or a backbone that does not load.
     pub fn open_with(path: impl AsRef<Path>, options: &Options) -> Result<Self, DetectorError> {
-        let bundle = Bundle::open(path.as_ref())?;
+        let bundle = Bundle::open_signed(path.as_ref(), options.public_key.as_ref())?;
         let backbone = Backbone::open(&bundle, options)?;
         Ok(Self { bundle, backbone })
     }
@@ -291,7 +296,7 @@ impl Scorer<'_> {
 
         let start = Instant::now();
         let energy_map = self.coder.energy_map(features.view()).to_owned();
-        Ok(self.judged(energy_map, backbone, start))
+        self.judged(energy_map, backbone, start)
     }
 
     /// Scores an image as [`Scorer::score_input`], and gives its gradient map: |d energy / d image| summed over channels,
@@ -309,12 +314,14 @@ impl Scorer<'_> {
 
         let start = Instant::now();
         let (energy_map, gradient) = self.coder.energy_map_and_gradient(features.view());
+        check("gradient of the energy", gradient.iter().all(|value| value.is_finite()))?;
         let energy_map = energy_map.to_owned();
-        let score = self.judged(energy_map, backbone, start);
+        let score = self.judged(energy_map, backbone, start)?;
 
         let (image, gradient) = (image.insert_axis(Axis(0)), gradient.insert_axis(Axis(0)));
         let gradient = self.detector.backbone.image_gradient(image, gradient.view())?;
         let map = gradient.index_axis_move(Axis(0), 0).mapv_into(f32::abs).sum_axis(Axis(0));
+        check("gradient map", map.iter().all(|value| value.is_finite()))?;
         Ok((score, map))
     }
 
@@ -327,7 +334,13 @@ impl Scorer<'_> {
     }
 
     /// What an energy map says of its image; sparse coding began at `start`.
-    fn judged(&self, mut energy_map: Array2<f32>, backbone: Duration, start: Instant) -> Score {
+    fn judged(
+        &self,
+        mut energy_map: Array2<f32>,
+        backbone: Duration,
+        start: Instant,
+    ) -> Result<Score, DetectorError> {
+        check("energy map", energy_map.iter().all(|energy| is_energy(*energy)))?;
         let energy = match &self.roi {
             Some(roi) => {
                 roi.limit(energy_map.view_mut());
@@ -339,12 +352,13 @@ impl Scorer<'_> {
             Some(reference) => reference.relative(energy_map.view()),
             None => energy_map.clone(),
         };
+        check("map relative to the shots", scored_map.iter().all(|value| is_energy(*value)))?;
         let top_fraction = self.detector.bundle.manifest.scoring.top_fraction;
         let anomaly_score = anomaly_score_within(scored_map.view(), self.roi.as_ref(), top_fraction);
         let elapsed = Elapsed { backbone, sparse_coding: start.elapsed() };
         let anomalous = self.threshold.map(|threshold| anomaly_score > threshold);
         let Self { threshold, false_alarm_rate, guaranteed_rate, .. } = *self;
-        Score {
+        Ok(Score {
             energy_map,
             energy,
             scored_map,
@@ -354,8 +368,13 @@ impl Scorer<'_> {
             guaranteed_rate,
             anomalous,
             elapsed,
-        }
+        })
     }
+}
+
+/// What is not finite is an error and never a result.
+fn check(what: &'static str, finite: bool) -> Result<(), DetectorError> {
+    if finite { Ok(()) } else { Err(DetectorError::NotFinite(what)) }
 }
 
 /// As [`anomaly_score`], of the positions that count.

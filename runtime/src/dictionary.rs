@@ -22,7 +22,7 @@ use crate::{
     reference::Reference,
     replace::replace_file,
     roi::Roi,
-    sparse_coding::{Atoms, unfold},
+    sparse_coding::{Atoms, is_energy, unfold},
     tensors::{self, TensorError},
 };
 
@@ -194,7 +194,8 @@ impl Dictionary {
     /// Scores the shots anew, for a dictionary whose shots have changed; scores of images held out go.
     ///
     /// # Errors
-    /// A dictionary that breaks a rule or belongs to another bundle, or a rate outside of (0, 1).
+    /// A dictionary that breaks a rule or belongs to another bundle, a rate outside of (0, 1), or a shot whose energies
+    /// are not finite.
     pub fn calibrate(&mut self, bundle: &Bundle, false_alarm_rate: f64) -> Result<(), DictionaryFault> {
         (self.shot_maps, self.calibration) = (None, None);
         self.check()?;
@@ -213,7 +214,11 @@ impl Dictionary {
         let maps = self.shot_maps.as_ref().unwrap_or(&none);
         let scoring = &bundle.manifest.scoring;
         self.calibration = Calibration::new(maps.view(), self.roi.as_ref(), scoring, false_alarm_rate)?;
-        Ok(())
+        let scores = self.calibration.iter().flat_map(|calibration| &calibration.scores);
+        if let Some((shot, _)) = self.shots.iter().zip(scores).find(|(_, score)| !is_energy(**score)) {
+            return Err(DictionaryFault::NotFinite(shot.name.clone()));
+        }
+        self.check()
     }
 
     /// What energies are compared with, if the bundle's scoring asks for it; none for a single shot.
@@ -352,7 +357,9 @@ impl Dictionary {
             if found != [shots, h, w] {
                 return Err(DictionaryFault::ShotMaps { found, expected: [shots, h, w] });
             }
-            if maps.iter().any(|energy| !(energy.is_finite() && *energy >= 0.0)) {
+            // Their sum too, or a mean of them may be infinite and every score relative to it 0.
+            let sum: f64 = maps.iter().map(|energy| f64::from(*energy)).sum();
+            if !(sum < f64::from(f32::MAX / 2.0) && maps.iter().all(|energy| *energy >= 0.0)) {
                 return Err(TensorError::NotFinite(SHOT_MAPS.into()).into());
             }
         }

@@ -14,16 +14,18 @@ use std::{
 };
 
 pub use image::RgbImage;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use ndarray::Array3;
 use sparsight_schemas::{InputConfig, ResizeFilter};
 
 /// Most pixels of an image; a few bytes can claim any number.
 pub const LARGEST_IMAGE: u64 = 100_000_000;
 /// Most bytes of an image file.
-const LARGEST_FILE: u64 = 1 << 30;
-/// Most bytes that a decoder may ask for: 100 megapixels of 16-bit RGBA.
-const LARGEST_DECODED: u64 = 8 * LARGEST_IMAGE;
+const LARGEST_FILE: u64 = 1 << 29;
+/// Most bytes that the file, its decoder, and the pixels as stored and as 8-bit RGB may take together.
+const LARGEST_DECODING: u64 = 950_000_000;
+/// What a decoder may take beside the file and the pixels.
+const WORKING_MEMORY: u64 = 1 << 26;
 /// Extensions of the files that a folder is searched for, in lower case.
 const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "bmp", "tif", "tiff"];
 
@@ -77,8 +79,16 @@ pub enum ImageError {
         /// Its height in pixels.
         height: u32,
     },
+    /// The pixels are few enough, but deep, or the file around them is large.
+    #[error("{}: decoding it would take {} MB of memory, more than {}; scale it down or store it with 8 bits a channel", path.display(), bytes / 1_000_000, LARGEST_DECODING / 1_000_000)]
+    TooMuchMemory {
+        /// The file.
+        path: PathBuf,
+        /// What decoding it would take.
+        bytes: u64,
+    },
     /// The file is too large to be an image that could be used.
-    #[error("{}: is larger than 1 GiB; scale the image down", .0.display())]
+    #[error("{}: is larger than 512 MiB; scale the image down", .0.display())]
     TooLargeFile(PathBuf),
 }
 
@@ -96,12 +106,18 @@ pub fn read_image(path: impl AsRef<Path>) -> Result<RgbImage, ImageError> {
 /// # Errors
 /// The file is missing, unreadable, or larger than any image that could be used.
 pub fn read_image_file(path: &Path) -> Result<Vec<u8>, ImageError> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes));
-    match read {
-        Ok(read) if read as u64 > LARGEST_FILE => Err(ImageError::TooLargeFile(path.to_path_buf())),
-        Ok(_) => Ok(bytes),
-        Err(error) => Err(unreadable(path, error)),
+    let refused = |error| unreadable(path, error);
+    let too_large = || ImageError::TooLargeFile(path.to_path_buf());
+    let file = File::open(path).map_err(refused)?;
+    let size = file.metadata().map_err(refused)?.len();
+    if size > LARGEST_FILE {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::with_capacity(size as usize + 1);
+    // A pipe has no size, and a file may grow.
+    match file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(refused)? as u64 > LARGEST_FILE {
+        true => Err(too_large()),
+        false => Ok(bytes),
     }
 }
 
@@ -122,16 +138,30 @@ pub fn decode_image(bytes: &[u8], path: &Path) -> Result<RgbImage, ImageError> {
         return Err(undecodable(&"the file ends early"));
     }
     let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(LARGEST_DECODED);
-    reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(|error| undecodable(&error))?;
+    limits.max_alloc = Some(WORKING_MEMORY);
+    reader.limits(limits.clone());
+    let mut decoder = reader.into_decoder().map_err(|error| undecodable(&error))?;
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > LARGEST_IMAGE {
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > LARGEST_IMAGE {
         return Err(ImageError::TooLarge { path: path.to_path_buf(), width, height });
     }
-    if width == 0 || height == 0 {
+    if pixels == 0 {
         return Err(undecodable(&"it has no pixels"));
     }
+    let (file, stored) = (bytes.len() as u64, decoder.total_bytes());
+    let as_rgb = if decoder.color_type() == ColorType::Rgb8 { 0 } else { 3 * pixels };
+    let working = match format {
+        // Its decoder copies the file, and may hold every coefficient in 16 bits before the first pixel.
+        ImageFormat::Jpeg => file + 2 * pixels * jpeg::components(bytes),
+        _ => WORKING_MEMORY.max(file),
+    };
+    let needed = file + stored + as_rgb + working;
+    if needed > LARGEST_DECODING {
+        return Err(ImageError::TooMuchMemory { path: path.to_path_buf(), bytes: needed });
+    }
+    limits.max_alloc = Some(stored + working);
+    decoder.set_limits(limits).map_err(|error| undecodable(&error))?;
     DynamicImage::from_decoder(decoder).map(DynamicImage::into_rgb8).map_err(|error| undecodable(&error))
 }
 

@@ -37,6 +37,7 @@ pub mod reference;
 pub mod regions;
 pub mod replace;
 pub mod roi;
+pub mod signature;
 pub mod sparse_coding;
 pub mod tensors;
 pub mod verify;

@@ -15,6 +15,6 @@ mod unfold;
 pub use atoms::{Atoms, UnitAtoms, dictionary};
 pub use coder::Coder;
 pub use codes::{codes, lambdas, shrink};
-pub use energy::{energy, energy_map, features_gradient};
+pub use energy::{energy, energy_map, features_gradient, is_energy};
 pub use spectral_norm::largest_eigenvalue;
 pub use unfold::{fold, unfold};

@@ -108,7 +108,8 @@ fn bundle() -> PathBuf {
 }
 
 fn open(bundle: &Path) -> Detector {
-    Detector::open_with(bundle, &Options { provider: Provider::Cpu, threads: 1, library: None }).unwrap()
+    Detector::open_with(bundle, &Options { provider: Provider::Cpu, threads: 1, ..Options::default() })
+        .unwrap()
 }
 
 /// Stripes whose angle and width are the category's, whose phase, contrast and noise are each image's.

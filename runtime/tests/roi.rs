@@ -104,7 +104,7 @@ fn images() -> Vec<Array3<f32>> {
 #[test]
 fn energy_score_and_threshold_are_those_of_the_positions_that_count() {
     let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/bundles/tiny");
-    let options = Options { provider: Provider::Cpu, threads: 1, library: None };
+    let options = Options { provider: Provider::Cpu, threads: 1, ..Options::default() };
     let mut detector = Detector::open_with(&tiny, &options).unwrap();
     let (geometry, images) = (detector.bundle().manifest.features, images());
     let top_fraction = detector.bundle().manifest.scoring.top_fraction;

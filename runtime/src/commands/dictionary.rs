@@ -20,6 +20,7 @@ use super::{
     promise::{promise, summary},
     session::{BackboneFlags, note},
     support::read_support,
+    trust::Trust,
 };
 
 /// List, add, remove or merge the shots of dictionaries
@@ -66,6 +67,8 @@ pub struct Remove {
     /// Names of shots
     #[arg(required = true, value_name = "SHOT")]
     shots: Vec<String>,
+    #[command(flatten)]
+    trust: Trust,
 }
 
 /// Make one dictionary of the shots of several, with the settings of the first
@@ -80,6 +83,8 @@ pub struct Merge {
     /// The dictionary file to write; may be one of them
     #[arg(short, long, value_name = "DICTIONARY")]
     output: PathBuf,
+    #[command(flatten)]
+    trust: Trust,
 }
 
 const MERGE_EXAMPLE: &str = "\
@@ -137,7 +142,7 @@ impl Add {
 
 impl Remove {
     fn run(&self) -> anyhow::Result<Exit> {
-        let bundle = Bundle::open(&self.bundle)?;
+        let bundle = self.trust.open(&self.bundle)?;
         let _lock = lock(&self.dictionary)?;
         let mut dictionary = dictionary::Dictionary::read_for(&self.dictionary, &bundle)?;
         let before = dictionary.calibration.clone();
@@ -148,7 +153,7 @@ impl Remove {
 
 impl Merge {
     fn run(&self) -> anyhow::Result<Exit> {
-        let bundle = Bundle::open(&self.bundle)?;
+        let bundle = self.trust.open(&self.bundle)?;
         let _lock = lock(&self.output)?;
         let read = |path: &PathBuf| dictionary::Dictionary::read_for(path, &bundle);
         let all = self.dictionaries.iter().map(read).collect::<Result<Vec<_>, _>>()?;

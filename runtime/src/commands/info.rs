@@ -1,4 +1,4 @@
-//! `sparsight info`: what a bundle or a dictionary says of itself.
+//! `sparsight info`: what a bundle or a dictionary says of itself, and which providers compute here.
 
 use std::{
     io::{self, Write},
@@ -7,34 +7,64 @@ use std::{
 
 use ndarray::ArrayView1;
 use serde_json::{Value, json};
-use sparsight_runtime::{bundle::Bundle, calibration::Calibration, dictionary::Dictionary, roi::Roi};
+use sparsight_runtime::{
+    backbone::{Provider, ProviderState, provider_states},
+    bundle::Bundle,
+    calibration::Calibration,
+    dictionary::Dictionary,
+    onnxruntime::Library,
+    roi::Roi,
+};
 
 use super::{
     Exit,
     promise::{promise, summary},
+    trust::Trust,
 };
 
-/// Say what a bundle or a dictionary is
+/// Say what a bundle or a dictionary is, or which providers can compute here
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  sparsight info bundle\n  sparsight info leather.dictionary --json")]
+#[command(after_help = EXAMPLE)]
 pub struct Info {
     /// A bundle (a folder) or a dictionary (a file)
-    #[arg(value_name = "BUNDLE|DICTIONARY")]
-    path: PathBuf,
+    #[arg(value_name = "BUNDLE|DICTIONARY", required_unless_present = "providers")]
+    path: Option<PathBuf>,
+    /// Say of each provider whether the ONNX Runtime library was built with it, whether its own libraries load, and
+    /// whether it computes
+    #[arg(long, conflicts_with = "path")]
+    providers: bool,
+    /// The ONNX Runtime library to ask [default: as for score]
+    #[arg(long, value_name = "PATH", conflicts_with = "path")]
+    onnxruntime: Option<PathBuf>,
+    /// The GPU to try, as CUDA counts them
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "path")]
+    device_id: u16,
     /// As JSON, with every setting
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    trust: Trust,
 }
+
+const EXAMPLE: &str = "\
+Example:
+  sparsight info bundle
+  sparsight info leather.dictionary --json
+  sparsight info --providers";
 
 impl Info {
     pub fn run(&self) -> anyhow::Result<Exit> {
-        let (text, json) = match self.path.is_dir() {
-            true => {
-                let bundle = Bundle::open(&self.path)?;
+        let (text, json) = match &self.path {
+            None => {
+                let (library, states) = provider_states(self.onnxruntime.as_deref(), self.device_id)?;
+                (providers_text(&library, &states), providers_json(&library, &states))
+            }
+            Some(path) if path.is_dir() => {
+                let bundle = self.trust.open(path)?;
                 (bundle_text(&bundle), bundle_json(&bundle))
             }
-            false => {
-                let dictionary = Dictionary::read(&self.path)?;
+            Some(path) => {
+                let dictionary = Dictionary::read(path)?;
                 (dictionary_text(&dictionary), dictionary_json(&dictionary))
             }
         };
@@ -48,6 +78,36 @@ impl Info {
         }
         Ok(Exit::Done)
     }
+}
+
+fn providers_text(library: &Library, states: &[ProviderState]) -> Vec<(&'static str, String)> {
+    let words = |state: &ProviderState| {
+        let yes = |is| if is { "yes" } else { "no" };
+        let ProviderState { built_in, loads, usable, reason, .. } = state;
+        let because = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        format!("built in: {}, loads: {}, usable: {}{because}", yes(*built_in), yes(*loads), yes(*usable))
+    };
+    let name = |state: &ProviderState| if state.provider == Provider::Cuda { "cuda" } else { "cpu" };
+    let file = format!("{} ({})", library.path.display(), library.found);
+    let states = states.iter().map(|state| (name(state), words(state)));
+    [("ONNX Runtime", file)].into_iter().chain(states).collect()
+}
+
+fn providers_json(library: &Library, states: &[ProviderState]) -> Value {
+    let state = |state: &ProviderState| {
+        json!({
+            "provider": state.provider.to_string(),
+            "built_in": state.built_in,
+            "loads": state.loads,
+            "usable": state.usable,
+            "reason": state.reason,
+        })
+    };
+    json!({
+        "kind": "providers",
+        "onnxruntime": library.path,
+        "providers": states.iter().map(state).collect::<Vec<_>>(),
+    })
 }
 
 fn bundle_text(bundle: &Bundle) -> Vec<(&'static str, String)> {

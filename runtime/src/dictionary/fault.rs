@@ -57,6 +57,8 @@ pub enum DictionaryFault {
     Selection,
     #[error("{0} atoms are too many (at most {MOST_ATOMS}); use fewer images or --max-atoms")]
     TooManyAtoms(usize),
+    #[error("the energies of shot {0:?} are not finite; export a healthy checkpoint and adapt again")]
+    NotFinite(String),
     #[error("{0}; adapt again")]
     Calibration(#[from] CalibrationError),
     #[error("holds energy maps of shape {found:?}, its features say {expected:?}; adapt again")]

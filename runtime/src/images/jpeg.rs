@@ -1,32 +1,39 @@
-//! Whether a JPEG file is whole. Its decoder paints the missing part grey and says nothing; everything else about
+//! What must be known of a JPEG file before it is decoded: whether it is whole, for its decoder paints the missing
+//! part grey and says nothing, and its components, for they decide how much memory that takes. Everything else about
 //! JPEG is the decoder's.
 
 /// Whether the end-of-image marker follows the last scan. Segments are walked by their length, so that the marker
 /// of a thumbnail inside of one doesn't count.
 pub(super) fn is_complete(bytes: &[u8]) -> bool {
-    let mut rest = bytes;
-    loop {
+    segments(bytes).any(|(marker, _)| marker == 0xD9)
+}
+
+/// The most components that a frame of the file claims to have.
+pub(super) fn components(bytes: &[u8]) -> u64 {
+    let frames = segments(bytes).filter(|(marker, _)| matches!(marker, 0xC0..=0xC3 | 0xC5..=0xC7));
+    // A frame's header: length, precision, height, width, components.
+    frames.filter_map(|(_, segment)| segment.get(7)).map(|count| u64::from(*count)).max().unwrap_or(0)
+}
+
+/// The markers up to the end of the image, each with its segment from the length on (none for those that stand
+/// alone). The walk ends early where a segment does.
+fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    let mut rest = Some(bytes);
+    std::iter::from_fn(move || {
         // Between segments, and in the data of a scan, everything up to a marker is passed over: FF 00 is a data
         // byte, and FF FF is padding before a marker.
-        let Some(at) = rest.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xFF))
-        else {
-            return false;
-        };
-        let marker = rest[at + 1];
-        rest = &rest[at + 2..];
-        match marker {
-            0xD9 => return true,
+        let here = rest.take()?;
+        let at = here.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xFF))?;
+        let (marker, after) = (here[at + 1], &here[at + 2..]);
+        let segment: &[u8] = match marker {
+            0xD9 => return Some((marker, <&[u8]>::default())),
             // Start of image, restarts and TEM stand alone.
-            0x01 | 0xD0..=0xD8 => {}
-            _ => {
-                let Some(&[high, low]) = rest.first_chunk::<2>() else { return false };
-                let Some(next) = rest.get(usize::from(u16::from_be_bytes([high, low]))..) else {
-                    return false;
-                };
-                rest = next;
-            }
-        }
-    }
+            0x01 | 0xD0..=0xD8 => &[],
+            _ => after.get(..usize::from(u16::from_be_bytes(*after.first_chunk()?)))?,
+        };
+        rest = after.get(segment.len()..);
+        Some((marker, segment))
+    })
 }
 
 #[cfg(test)]
@@ -58,5 +65,14 @@ mod tests {
         with_thumbnail.extend(&bytes[2..]);
         assert!(is_complete(&with_thumbnail));
         assert!(!is_complete(&with_thumbnail[..with_thumbnail.len() - 2]));
+    }
+
+    #[test]
+    fn components_are_those_of_the_frame() {
+        assert_eq!(components(&photograph()), 3);
+        let mut grey = Vec::new();
+        JpegEncoder::new(&mut grey).write_image(&[9; 64], 8, 8, ExtendedColorType::L8).unwrap();
+        assert_eq!(components(&grey), 1);
+        assert_eq!(components(b"no frame"), 0);
     }
 }

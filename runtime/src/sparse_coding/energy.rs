@@ -95,7 +95,12 @@ fn residual(unfolded: ArrayView2<f32>, atoms: &Atoms, codes: ArrayView2<f32>) ->
     residual
 }
 
-/// A finite value for every finite input: beyond f32 the largest one.
+/// Whether a value can be an energy: NaN can't, nor what stands for energies beyond f32.
+pub fn is_energy(value: f32) -> bool {
+    (0.0..f32::MAX).contains(&value)
+}
+
+/// Beyond f32 the largest value; NaN stays NaN, so that whoever reads it can tell.
 fn saturated(value: f64) -> f32 {
-    value.min(f64::from(f32::MAX)) as f32
+    value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
 }

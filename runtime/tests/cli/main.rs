@@ -12,7 +12,9 @@ mod coming;
 #[cfg(unix)]
 mod killing;
 mod outputs;
+mod providers;
 mod regions;
 mod sandbox;
 mod scoring;
+mod signed;
 mod telling;

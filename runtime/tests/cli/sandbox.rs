@@ -113,7 +113,7 @@ pub fn bundle() -> PathBuf {
 /// The command, on the CPU where it has a choice.
 pub fn sparsight(command: &str) -> Command {
     let mut sparsight = Command::cargo_bin("sparsight").unwrap();
-    sparsight.arg(command);
+    sparsight.arg(command).env_remove("SPARSIGHT_PUBLIC_KEY");
     if !matches!(command, "info" | "dictionary") {
         sparsight.args(["--provider", "cpu"]);
     }

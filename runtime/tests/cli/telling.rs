@@ -121,6 +121,15 @@ fn wrong_usage_exits_with_2() {
         &["stream", "bundle", "d", "--queue", "0"],
         &["watch", "bundle", "d", "camera", "--settle", "-1"],
         &["bench", "bundle", "d", "--repeat", "0"],
+        &["verify", "bundle", "--provider", "cpu", "--device-id", "0"],
+        &["score", "bundle", "d", "image.png", "--provider", "cpu", "--gpu-memory-limit", "1GB"],
+        &["score", "bundle", "d", "image.png", "--gpu-memory-limit", "1TB"],
+        &["score", "bundle", "d", "image.png", "--gpu-memory-limit", "0"],
+        &["score", "bundle", "d", "image.png", "--gpu-memory-limit", "99999999999GB"],
+        &["score", "bundle", "d", "image.png", "--device-id", "-1"],
+        &["info"],
+        &["info", "bundle", "--providers"],
+        &["info", "bundle", "--device-id", "0"],
         &["unknown"],
         &[],
     ] {
@@ -167,6 +176,22 @@ fn only_terminals_get_colours_and_no_color_is_honoured() {
     }
     assert!(scored(true, "").contains("\x1b[31manomalous"), "{}", scored(true, ""));
     assert!(!scored(true, "1").contains('\x1b'), "{}", scored(true, "1"));
+}
+
+#[test]
+fn quiet_leaves_nothing_on_stderr_but_errors() {
+    let sandbox = Sandbox::new();
+    let good = sandbox.good_images();
+    let adapt = |flags: &[&str]| {
+        let mut adapt = sparsight("adapt");
+        adapt.arg(bundle()).arg(&good).arg("-o").arg(sandbox.path("new.dictionary")).args(flags);
+        let assert = adapt.assert().success();
+        String::from_utf8_lossy(&assert.get_output().stderr).into_owned()
+    };
+    names(&adapt(&[]), &["5 shots"]);
+    assert_eq!(adapt(&["--quiet"]), "");
+    names(&failure(sparsight("info").args(["nowhere", "-q"]), 1), &["nowhere: no such file"]);
+    sparsight("verify").arg(bundle()).args(["-q", "-v"]).assert().code(2);
 }
 
 #[test]

@@ -131,7 +131,7 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     }
     let data = DataConfig { roots: args.data, include: args.categories, ..DataConfig::default() };
     let categories = read_categories(&data)?;
-    let options = Options { provider: args.provider, threads: args.threads as usize, library: None };
+    let options = Options { provider: args.provider, threads: args.threads as usize, ..Options::default() };
     let mut detector = Detector::open_with(&args.bundle, &options)?;
     if let Some(reason) = detector.backbone().provider_note() {
         eprintln!("CUDA does not start, the CPU computes: {reason}");
