@@ -15,6 +15,8 @@ use crate::{folders, process, setup};
 
 /// What the demo trains on; its `data.exclude` are the categories to adapt to.
 const CONFIG: &str = "trainer/configs/demo.yaml";
+/// The bundle that ships, relative to the workspace.
+pub const DEFAULT_BUNDLE: &str = "fixtures/bundles/default";
 /// Categories made, and images of each.
 const SYNTH: [&str; 6] = ["--categories", "8", "--seed", "1", "--size", "128"];
 /// Good images to adapt with.
@@ -30,6 +32,22 @@ pub struct Demo {
     /// The category of that folder to adapt to
     #[arg(long, value_name = "NAME", requires = "data")]
     category: Option<String>,
+    /// Adapt a bundle that is trained already, by default the one that ships, in place of training one
+    #[arg(long, value_name = "BUNDLE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pretrained: Option<PathBuf>,
+}
+
+impl Demo {
+    /// The bundle to use in place of training, if any.
+    fn pretrained(&self, workspace: &Workspace) -> Result<Option<PathBuf>> {
+        let Some(named) = &self.pretrained else { return Ok(None) };
+        let bundle = match named.as_os_str().is_empty() {
+            true => workspace.root.join(DEFAULT_BUNDLE),
+            false => std::path::absolute(named)?,
+        };
+        ensure!(bundle.join("manifest.yaml").is_file(), "{}: is not a bundle; name one", bundle.display());
+        Ok(Some(bundle))
+    }
 }
 
 /// One run of the demo.
@@ -38,6 +56,7 @@ struct Stage<'a> {
     start: Instant,
     /// Everything that the demo makes.
     folder: PathBuf,
+    bundle: PathBuf,
     library: PathBuf,
     sparsight: PathBuf,
     sparsight_train: PathBuf,
@@ -45,12 +64,15 @@ struct Stage<'a> {
 
 /// Runs the demo.
 pub fn run(workspace: &Workspace, demo: &Demo) -> Result<()> {
+    let pretrained = demo.pretrained(workspace)?;
+    let folder = workspace.target.join("demo");
     eprintln!("Setting up ONNX Runtime and building (the first time takes minutes)");
     let stage = Stage {
         library: setup::library(workspace)?,
         sparsight: workspace.build_sparsight()?,
         sparsight_train: workspace.build_sparsight_train()?,
-        folder: workspace.target.join("demo"),
+        bundle: pretrained.clone().unwrap_or_else(|| folder.join("bundle")),
+        folder,
         workspace,
         // Fields are made in this order: what is timed begins after the compilation.
         start: Instant::now(),
@@ -58,49 +80,61 @@ pub fn run(workspace: &Workspace, demo: &Demo) -> Result<()> {
     match (&demo.data, &demo.category) {
         (Some(data), Some(category)) => {
             let data = std::path::absolute(data)?;
-            if !stage.bundle().is_dir() {
-                stage.make_bundle()?;
+            if !stage.bundle.is_dir() {
+                stage.make_categories()?;
+                stage.train_bundle()?;
             }
             stage.use_bundle(&data, category)
         }
         _ => {
-            let held_out = stage.make_bundle()?;
+            let held_out = stage.make_categories()?;
+            if pretrained.is_none() {
+                stage.train_bundle()?;
+            }
             stage.use_bundle(&stage.folder.join("data"), &held_out)
         }
     }
 }
 
 impl Stage<'_> {
-    fn bundle(&self) -> PathBuf {
-        self.folder.join("bundle")
-    }
-
-    /// Makes categories, trains on all but those that the config excludes, and exports; the first of those is returned.
-    fn make_bundle(&self) -> Result<String> {
+    /// Makes categories anew and returns the one to adapt to, which training leaves out.
+    fn make_categories(&self) -> Result<String> {
         let held_out = held_out_category(self.workspace)?;
-        if self.folder.exists() {
-            fs::remove_dir_all(&self.folder)
-                .with_context(|| format!("removing {}", self.folder.display()))?;
-        }
         fs::create_dir_all(&self.folder).with_context(|| format!("making {}", self.folder.display()))?;
+        self.remove("data")?;
+        self.remove("results")?;
         self.say("making procedural categories");
         process::run(self.train("synth").arg("data").args(SYNTH))?;
         let made = self.folder.join("data").join(&held_out);
         ensure!(made.is_dir(), "{CONFIG}: data.exclude names {held_out}, which was not made");
+        Ok(held_out)
+    }
 
-        self.say(&format!("training on the CPU; {held_out} is held out"));
+    /// Trains on all categories but those that the config excludes, and exports.
+    fn train_bundle(&self) -> Result<()> {
+        self.remove("run")?;
+        self.say("training on the CPU; the category to adapt to is held out");
         let config = self.workspace.root.join(CONFIG);
         let folders = ["--data", "data", "--output", "run", "--device", "cpu"];
         process::run(self.train("train").arg("--config").arg(config).args(folders))?;
 
         self.say("exporting the bundle");
-        process::run(self.train("export").args(["--checkpoint", "run/checkpoint", "-o", "bundle"]))?;
-        Ok(held_out)
+        process::run(self.train("export").args(["--checkpoint", "run/checkpoint", "-o", "bundle"]))
+    }
+
+    /// Removes what an earlier demo left under that name.
+    fn remove(&self, name: &str) -> Result<()> {
+        let path = self.folder.join(name);
+        if path.exists() {
+            fs::remove_dir_all(&path).with_context(|| format!("removing {}", path.display()))?;
+        }
+        Ok(())
     }
 
     /// Adapts to a category that training never saw, scores its test images and evaluates.
     fn use_bundle(&self, data: &Path, category: &str) -> Result<()> {
-        let (bundle, source) = (self.bundle(), data.join(category));
+        let (bundle, source) = (&self.bundle, data.join(category));
+        fs::create_dir_all(&self.folder).with_context(|| format!("making {}", self.folder.display()))?;
         let results = self.folder.join("results").join(category);
         let shots = shots(&source.join("train/good"))?;
         fs::create_dir_all(&results).with_context(|| format!("making {}", results.display()))?;
@@ -109,12 +143,12 @@ impl Stage<'_> {
             (results.join("heatmaps"), results.join("maps"), results.join("scores.csv"));
 
         self.say(&format!("adapting to {category} with {} good images", shots.len()));
-        process::run(self.edge("adapt").arg(&bundle).args(&shots).arg("-o").arg(&dictionary))?;
+        process::run(self.edge("adapt").arg(bundle).args(&shots).arg("-o").arg(&dictionary))?;
 
         self.say("scoring its test images, with heat maps");
         let mut score = self.edge("score");
         score
-            .arg(&bundle)
+            .arg(bundle)
             .arg(&dictionary)
             .arg(source.join("test"))
             .args(["--format", "csv", "-o"])
@@ -125,13 +159,13 @@ impl Stage<'_> {
         let (report, page) = (results.join("report.json"), results.join("report.html"));
         let protocol = "--shots 10 --runs 1 --seed 0 --provider cpu -o".split(' ');
         let mut evaluate = self.train("evaluate");
-        evaluate.arg(&bundle).arg("--data").arg(data).args(["--categories", category]);
+        evaluate.arg(bundle).arg("--data").arg(data).args(["--categories", category]);
         evaluate.args(protocol).arg(&report);
         process::run(evaluate.arg("--html").arg(&page))?;
 
         self.say("done");
         for (what, path) in [
-            ("bundle", &bundle),
+            ("bundle", bundle),
             ("dictionary", &dictionary),
             ("scores", &scores),
             ("heat maps", &heatmaps),
