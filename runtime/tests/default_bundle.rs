@@ -25,7 +25,7 @@ fn bundle() -> PathBuf {
 #[test]
 fn its_probe_holds_on_this_machine() {
     let options = Options { provider: Provider::Cpu, threads: 1, library: None };
-    let mut detector = Detector::open(&bundle(), &options).unwrap();
+    let mut detector = Detector::open_with(&bundle(), &options).unwrap();
     for stage in verify(&mut detector).unwrap() {
         assert!(stage.holds(), "{stage:?}");
     }
