@@ -49,24 +49,27 @@ impl MapFlags {
     pub fn score(&self, scorer: &mut Scorer, pixels: &RgbImage, wants_map: bool) -> anyhow::Result<Scored> {
         let manifest = scorer.detector().bundle().manifest.clone();
         let input = to_input(pixels, &manifest.input);
-        let figures = scorer.score_input(input.view())?;
+        let wants_map = wants_map || self.boxes;
+        let (figures, gradient) = match self.map {
+            Map::Gradient | Map::Product if wants_map => {
+                let (figures, gradient) = scorer.score_and_gradient_map(input.view())?;
+                (figures, Some(gradient))
+            }
+            _ => (scorer.score_input(input.view())?, None),
+        };
         let provider = scorer.detector().backbone().provider().to_string();
         let mut scored = Scored { figures, provider, map: None, map_threshold: None, regions: None };
-        if !wants_map && !self.boxes {
+        if !wants_map {
             return Ok(scored);
         }
         let (width, height) = (pixels.width() as usize, pixels.height() as usize);
         let energy = scored.figures.scored_map.view();
-        let map = match self.map {
-            Map::Energy => energy_map_on_image(energy, &manifest, height, width),
-            Map::Gradient => {
-                let gradient = scorer.gradient_map(input.view())?;
-                gradient_map_on_image(gradient.view(), &manifest, height, width)
-            }
-            Map::Product => {
-                let gradient = scorer.gradient_map(input.view())?;
+        let map = match &gradient {
+            None => energy_map_on_image(energy, &manifest, height, width),
+            Some(gradient) if self.map == Map::Product => {
                 product_map_on_image(energy, gradient.view(), &manifest, height, width)
             }
+            Some(gradient) => gradient_map_on_image(gradient.view(), &manifest, height, width),
         };
         // A product is of energies, too: it has their share of the positions that count.
         let map = match scorer.roi() {
