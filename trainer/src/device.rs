@@ -1,9 +1,9 @@
 //! Where training runs: the choice of `--device`, and what the machine can do of it.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, num::NonZero, str::FromStr, thread};
 
 /// What a person asks for: `auto`, `cpu` or `cuda`, or a list of devices that share the tasks of a step, such as
-/// `cuda:0,cuda:1`. `cpu,cpu` is two workers on the CPU.
+/// `cuda:0,cuda:1`. `cpu,cpu` is two workers on the CPU; `cpu` alone takes as many as it has cores.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// The first GPU where CUDA works, the CPU otherwise.
@@ -83,6 +83,15 @@ impl DeviceChoice {
     }
 }
 
+/// Workers on the CPU that share a step of so many tasks: as many as are `named`, and where that is one, as many as there
+/// are cores. Each takes its share of the cores; how many there are changes no result.
+pub fn cpu_workers(named: usize, tasks: usize) -> usize {
+    match named {
+        1 => thread::available_parallelism().map_or(1, NonZero::get).min(tasks),
+        named => named,
+    }
+}
+
 /// Why CUDA can't work with the GPU of this number, if it can't. Burn panics at the first tensor without a driver, so this asks before.
 #[cfg(feature = "cuda")]
 fn cuda_obstacle(gpu: usize) -> Option<String> {
@@ -127,6 +136,13 @@ mod tests {
     #[test]
     fn the_cpu_is_always_there() {
         assert_eq!(DeviceChoice::Cpu(2).choose(), Ok((Devices::Cpu(2), None)));
+    }
+
+    #[test]
+    fn one_cpu_stands_for_its_cores_but_no_more_than_there_are_tasks() {
+        assert_eq!(cpu_workers(1, 1), 1);
+        assert!(cpu_workers(1, usize::MAX) >= 1);
+        assert_eq!(cpu_workers(3, 1), 3);
     }
 
     #[cfg(not(feature = "cuda"))]

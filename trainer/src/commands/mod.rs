@@ -1,5 +1,6 @@
 //! The commands of `sparsight-train`, a file each: arguments, and what joins the library's parts for them.
 
+pub mod bench;
 pub mod evaluate;
 pub mod export;
 pub mod plan;

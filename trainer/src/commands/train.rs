@@ -15,7 +15,7 @@ use sparsight_schemas::{Config, Valid};
 use sparsight_trainer::{
     categories::{fingerprint, read_categories, read_validation_categories},
     checkpoint::Checkpoint,
-    device::{DeviceChoice, Devices},
+    device::{DeviceChoice, Devices, cpu_workers},
     episodes::EpisodeSampler,
     training::{train, validation::Validator},
 };
@@ -107,8 +107,8 @@ pub fn run(args: TrainArgs) -> Result<()> {
         eprintln!("{} categories, {} steps", sampler.category_count(), config.training.steps);
         let validator = validator.as_ref();
         let end = match devices {
-            Devices::Cpu(workers) => {
-                let devices = vec![Default::default(); workers];
+            Devices::Cpu(named) => {
+                let devices = vec![Default::default(); cpu_workers(named, config.episodes.tasks)];
                 train::<Autodiff<Flex>>(checkpoint, &sampler, validator, &output, &devices, &interrupted)?
             }
             #[cfg(feature = "cuda")]

@@ -83,6 +83,7 @@ mod tests {
             support_features,
             selection,
             shot_maps: None,
+            roi: None,
             calibration: None,
         }
     }
