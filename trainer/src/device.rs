@@ -84,7 +84,7 @@ impl DeviceChoice {
 }
 
 /// Workers on the CPU that share a step of so many tasks: as many as are `named`, and where that is one, as many as there
-/// are cores. Each takes its share of the cores; how many there are changes no result.
+/// are cores. How many there are changes no result.
 pub fn cpu_workers(named: usize, tasks: usize) -> usize {
     match named {
         1 => thread::available_parallelism().map_or(1, NonZero::get).min(tasks),

@@ -182,3 +182,20 @@ fn wrong_usage_exits_with_two_and_every_help_has_an_example() {
         assert!(String::from_utf8_lossy(&output.stdout).contains("Example:"), "{command}");
     }
 }
+
+#[test]
+fn a_bench_counts_what_its_time_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = written(folder.path(), &format!("{TINY}episodes: {{tasks: 2, shots: 2, queries: 3}}\n"));
+    let mut bench = train();
+    bench.args(["bench", "--steps", "2", "--device", "cpu,cpu", "--json", "--config"]).arg(config);
+    let output = bench.assert().success().get_output().stdout.clone();
+    let figures: serde_json::Value = serde_json::from_slice(&output).unwrap();
+    let number = |name: &str| figures[name].as_f64().unwrap();
+    assert_eq!((number("steps"), number("devices")), (2.0, 2.0));
+    let images = number("query_images_per_second") * number("step_ms") / 1e3;
+    assert!((images - 6.0).abs() < 1e-6, "{images} query images a step");
+    if cfg!(target_os = "linux") {
+        assert!(number("peak_memory_bytes") > 1e6 && number("step_cpu_ms") > 0.0);
+    }
+}

@@ -1,5 +1,6 @@
 //! Every stage of the energy-based model against the golden cases: features, dictionary, codes, energies, their
-//! gradients, the sampler, the loss, and the loss's gradient in every weight.
+//! gradients, the sampler, the loss, and the loss's gradient in every weight. f32 is on trial on the device that the
+//! environment variable SPARSIGHT_DEVICE names (auto, cpu, cuda, cuda:1), by default the CPU.
 
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
@@ -9,13 +10,17 @@ use std::path::Path;
 
 use burn::{
     backend::Autodiff,
-    tensor::{ElementConversion, backend::AutodiffBackend},
+    tensor::{
+        ElementConversion,
+        backend::{AutodiffBackend, Backend},
+    },
 };
 use burn_flex::Flex;
 use burn_ndarray::NdArray;
 use golden::{Golden, cases};
 use sparsight_schemas::Shrinkage;
 use sparsight_trainer::{
+    device::{DeviceChoice, Devices},
     objective::episode_loss,
     sparse_coding::{codes, dictionary, energy_map, features_gradient, unfold},
     weights::Weights,
@@ -24,22 +29,51 @@ use sparsight_trainer::{
 /// Of every f32 result, relative to the largest magnitude of the expected tensor.
 const TOLERANCE: f64 = 1e-4;
 
+/// Runs a check of f32 on the chosen device.
+macro_rules! on_the_device {
+    ($check:ident) => {
+        match chosen_devices() {
+            Devices::Cpu(_) => $check::<Autodiff<Flex>>(&Default::default()),
+            #[cfg(feature = "cuda")]
+            Devices::Cuda(gpus) => {
+                let device = burn::backend::cuda::CudaDevice::new(gpus[0]);
+                $check::<Autodiff<burn::backend::Cuda>>(&device)
+            }
+            #[cfg(not(feature = "cuda"))]
+            Devices::Cuda(_) => unreachable!("chosen without CUDA"),
+        }
+    };
+}
+
+fn chosen_devices() -> Devices {
+    let name = std::env::var("SPARSIGHT_DEVICE").unwrap_or_else(|_| "cpu".into());
+    let chosen = name.parse().and_then(DeviceChoice::choose);
+    let (devices, note) = chosen.unwrap_or_else(|error| panic!("SPARSIGHT_DEVICE={name}: {error}"));
+    if let Some(note) = note {
+        eprintln!("SPARSIGHT_DEVICE={name}: on the CPU, because {note}");
+    }
+    devices
+}
+
 #[test]
 fn features_and_image_gradients_are_the_golden_ones() {
-    let device = Default::default();
+    on_the_device!(check_features_and_image_gradients);
+}
+
+fn check_features_and_image_gradients<B: Backend>(device: &B::Device) {
     for path in cases() {
         let case = Golden::read(&path);
-        let model = case.model::<Flex>(&case.weights(&device));
+        let model = case.model::<B>(&case.weights(device));
         for (images, features) in [("support", "support_features"), ("negatives", "query_features")] {
-            let difference = case.difference(features, model.features(case.tensor(images, &device)));
+            let difference = case.difference(features, model.features(case.tensor(images, device)));
             assert!(difference < TOLERANCE, "{path:?} {features}: {difference:e}");
         }
-        let atoms = model.adapt(case.tensor("support", &device), None);
-        let difference = case
-            .difference("image_gradient", model.image_gradient(case.tensor("negatives", &device), &atoms));
+        let atoms = model.adapt(case.tensor("support", device), None);
+        let difference =
+            case.difference("image_gradient", model.image_gradient(case.tensor("negatives", device), &atoms));
         assert!(difference < TOLERANCE, "{path:?} image_gradient: {difference:e}");
         for (images, energy) in [("negatives", "energy"), ("positives", "energy_positive")] {
-            let difference = case.difference(energy, model.energy(case.tensor(images, &device), &atoms));
+            let difference = case.difference(energy, model.energy(case.tensor(images, device), &atoms));
             assert!(difference < TOLERANCE, "{path:?} {energy}: {difference:e}");
         }
     }
@@ -47,12 +81,15 @@ fn features_and_image_gradients_are_the_golden_ones() {
 
 #[test]
 fn the_sparse_coding_layer_is_the_golden_one() {
-    let device = Default::default();
+    on_the_device!(check_the_sparse_coding_layer);
+}
+
+fn check_the_sparse_coding_layer<B: Backend>(device: &B::Device) {
     for path in cases() {
         let case = Golden::read(&path);
         let config = &case.sparse_coding;
-        let features = || case.tensor::<Flex, 4>("query_features", &device);
-        let atoms = dictionary(case.tensor::<Flex, 4>("support_features", &device), config.receptive_field);
+        let features = || case.tensor::<B, 4>("query_features", device);
+        let atoms = dictionary(case.tensor::<B, 4>("support_features", device), config.receptive_field);
         let unfolded = unfold(features(), config.receptive_field);
         let a = codes(unfolded.clone(), &atoms, config);
         let [n, _, h, w] = features().dims();
@@ -78,7 +115,7 @@ fn one_episodes_loss_and_all_its_weight_gradients_are_the_golden_ones_in_f64() {
         if path.ends_with("table_a.safetensors") {
             continue; // stored in f32
         }
-        check_episode::<Autodiff<NdArray<f64>>>(&path, [1e-9, 1e-9, 1e-8]);
+        check_episode::<Autodiff<NdArray<f64>>>(&Default::default(), &path, [1e-9, 1e-9, 1e-8]);
     }
 }
 
@@ -86,6 +123,10 @@ fn one_episodes_loss_and_all_its_weight_gradients_are_the_golden_ones_in_f64() {
 /// moves the gradients by 6e-4 (in f64). Its other stages are held to f32's tolerance above.
 #[test]
 fn one_episodes_loss_and_all_its_weight_gradients_are_the_golden_ones_in_f32() {
+    on_the_device!(check_episodes);
+}
+
+fn check_episodes<B: AutodiffBackend>(device: &B::Device) {
     for path in cases() {
         if path.ends_with("tiny_rf1.safetensors") {
             continue;
@@ -93,17 +134,20 @@ fn one_episodes_loss_and_all_its_weight_gradients_are_the_golden_ones_in_f32() {
         // Soft shrinkage has no second derivative where a code crosses its threshold.
         let soft = Golden::read(&path).sparse_coding.shrinkage == Shrinkage::Soft;
         let tolerances = if soft { [TOLERANCE, 1e-5, 2e-2] } else { [TOLERANCE, TOLERANCE, 1e-3] };
-        check_episode::<Autodiff<Flex>>(&path, tolerances);
+        check_episode::<B>(device, &path, tolerances);
     }
 }
 
 /// Tolerances of the sample, the loss and the gradients.
-fn check_episode<B: AutodiffBackend>(path: &Path, [in_sample, in_loss, in_gradient]: [f64; 3]) {
-    let device = Default::default();
+fn check_episode<B: AutodiffBackend>(
+    device: &B::Device,
+    path: &Path,
+    [in_sample, in_loss, in_gradient]: [f64; 3],
+) {
     let case = Golden::read(path);
-    let weights: Weights<B> = case.weights(&device);
+    let weights: Weights<B> = case.weights(device);
     let loss =
-        episode_loss(&case.model(&weights), &weights, case.episode(&device), &case.langevin, &case.objective);
+        episode_loss(&case.model(&weights), &weights, case.episode(device), &case.langevin, &case.objective);
     let difference = case.difference("sampled", loss.sampled.expect("the paper's loss samples"));
     assert!(difference < in_sample, "{path:?} sampled: {difference:e}");
     let [reconstruction, contrastive_divergence] = [loss.reconstruction, loss.contrastive_divergence]
