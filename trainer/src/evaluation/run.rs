@@ -152,7 +152,7 @@ enum Prepared<'a> {
     Map(Map),
     Knn(NearestFeature),
     Difference,
-    Random(Scorer<'a>),
+    Random(Box<Scorer<'a>>),
 }
 
 impl<'a> Adapted<'a> {
@@ -175,7 +175,7 @@ impl<'a> Adapted<'a> {
                 Baseline::Difference => methods.push(Prepared::Difference),
                 Baseline::Random => {
                     if let Some((detector, dictionary)) = random.take() {
-                        methods.push(Prepared::Random(detector.with_dictionary(dictionary)?));
+                        methods.push(Prepared::Random(Box::new(detector.with_dictionary(dictionary)?)));
                     }
                 }
             }
