@@ -24,8 +24,8 @@ fn bundle() -> PathBuf {
 
 #[test]
 fn its_probe_holds_on_this_machine() {
-    let options = Options { provider: Provider::Cpu, threads: 1, library: None };
-    let mut detector = Detector::open_with(&bundle(), &options).unwrap();
+    let options = Options { provider: Provider::Cpu, threads: 1, ..Options::default() };
+    let mut detector = Detector::open_with(bundle(), &options).unwrap();
     for stage in verify(&mut detector).unwrap() {
         assert!(stage.holds(), "{stage:?}");
     }
@@ -40,7 +40,7 @@ fn it_is_small() {
 #[test]
 fn it_was_trained_as_the_committed_config_says_and_tells_how_that_went() {
     let yaml = fs::read_to_string(root().join("trainer/configs/default.yaml")).unwrap();
-    let config: Config = Valid::parse(&yaml).unwrap().into_raw();
+    let config = Valid::<Config>::parse(&yaml).unwrap().into_raw();
     let provenance = Bundle::open(&bundle()).unwrap().manifest.provenance.clone();
     assert_eq!(provenance.config, config);
     assert_eq!((provenance.steps, provenance.seed), (config.training.steps, config.seed));
