@@ -21,4 +21,10 @@ fn main() {
         return;
     }
     println!("cargo::rustc-link-arg-bin=sparsight=-Wl,--no-eh-frame-hdr,-T,{}", script.display());
+    // Rust's own linker, which this target has unless somebody chose another, merges functions of the same machine code.
+    let chosen = !variable("RUSTC_LINKER").is_empty() || variable("CARGO_ENCODED_RUSTFLAGS").contains("link");
+    let is_rust_lld = variable("TARGET") == "x86_64-unknown-linux-gnu" && !chosen;
+    if is_rust_lld {
+        println!("cargo::rustc-link-arg-bin=sparsight=-Wl,--icf=all");
+    }
 }
