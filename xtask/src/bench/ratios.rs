@@ -30,7 +30,11 @@ struct Ratio {
 /// Measures all ratios, and gives them as JSON beside the figures that they are made of.
 pub fn measure(workspace: &Workspace, case: &Case) -> Result<Value> {
     let mut bench = workspace.cargo(["bench", "--package", "sparsight-runtime", "--bench", "goals", "--"]);
-    bench.env("ORT_DYLIB_PATH", &case.library).arg(&case.bundle).arg(&case.support).arg(&case.images);
+    bench.env("ORT_DYLIB_PATH", &case.library);
+    // Cargo runs it in the package's folder.
+    for path in [&case.bundle, &case.support, &case.images] {
+        bench.arg(std::path::absolute(path)?);
+    }
     let figures = process::output(&mut bench)?;
     let figures: Value = serde_json::from_str(figures.trim()).context("the benchmark prints no JSON")?;
     let figure =
