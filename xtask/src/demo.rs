@@ -33,7 +33,7 @@ pub struct Demo {
     #[arg(long, value_name = "NAME", requires = "data")]
     category: Option<String>,
     /// Adapt a bundle that is trained already, by default the one that ships, in place of training one
-    #[arg(long, value_name = "BUNDLE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(long, value_name = "BUNDLE", num_args = 0..=1, require_equals = true, default_missing_value = DEFAULT_BUNDLE)]
     pretrained: Option<PathBuf>,
 }
 
@@ -41,7 +41,7 @@ impl Demo {
     /// The bundle to use in place of training, if any.
     fn pretrained(&self, workspace: &Workspace) -> Result<Option<PathBuf>> {
         let Some(named) = &self.pretrained else { return Ok(None) };
-        let bundle = match named.as_os_str().is_empty() {
+        let bundle = match named == Path::new(DEFAULT_BUNDLE) {
             true => workspace.root.join(DEFAULT_BUNDLE),
             false => std::path::absolute(named)?,
         };
