@@ -151,15 +151,15 @@ impl Backbone {
         let mut g = self.head.vjp(ops, &tape.head, &ops.mul(features_gradient, &slope));
 
         for (stage, tape) in self.stages.iter().zip(&tape.stages).rev() {
-            let through = ops.mul(&g, &ops.elu_slope(&tape.second.output));
+            let through = ops.elu_vjp(&tape.second.output, &g);
             let through = stage.second.vjp(ops, &tape.second, &through);
-            let through = ops.mul(&through, &ops.elu_slope(&tape.first.output));
+            let through = ops.elu_vjp(&tape.first.output, &through);
             let through = stage.first.vjp(ops, &tape.first, &through);
             g = ops.add(&through, &stage.shortcut.vjp(ops, &tape.shortcut, &g));
         }
 
         let g = ops.transposed_average_pool(&g, POOL, self.stem.to);
-        let g = self.stem.vjp(ops, &tape.stem, &ops.mul(&g, &ops.elu_slope(&tape.stem.output)));
+        let g = self.stem.vjp(ops, &tape.stem, &ops.elu_vjp(&tape.stem.output, &g));
         let g = match &self.shortcut {
             Some(shortcut) => ops.add(&g, &shortcut.vjp(ops, features_gradient)),
             None => g,
@@ -216,18 +216,14 @@ impl Layer {
         let y = ops.reshape(&standardized, [self.channels, self.to[0], self.to[1]]);
         let scale = ops.parameter(&format!("{}.weight", self.norm));
         let shift = ops.parameter(&format!("{}.bias", self.norm));
-        Normed { output: ops.add(&ops.mul(&y, &scale), &shift), standardized, inverse_deviation }
+        Normed { output: ops.scale_shift(&y, &scale, &shift), standardized, inverse_deviation }
     }
 
-    /// With s the standardised output, r the inverse deviation and v the gradient in s:
-    /// conv' (r (v - mean(v) - s mean(v s))).
+    /// Back through the norm, then through the convolution.
     fn vjp<O: Operations>(&self, ops: &O, normed: &Normed<O::Tensor>, g: &O::Tensor) -> O::Tensor {
-        let Normed { standardized: s, inverse_deviation: r, .. } = normed;
         let scale = ops.parameter(&format!("{}.weight", self.norm));
-        let v = ops.reshape(&ops.mul(g, &scale), self.groups());
-        let centred = ops.sub(&v, &ops.mean(&v));
-        let along = ops.mul(s, &ops.mean(&ops.mul(&v, s)));
-        let u = ops.mul(&ops.sub(&centred, &along), r);
+        let v = ops.reshape(&ops.scale(g, &scale), self.groups());
+        let u = ops.standardize_vjp(&normed.standardized, &normed.inverse_deviation, &v);
         let u = ops.reshape(&u, [self.channels, self.to[0], self.to[1]]);
         ops.transposed_convolution(&u, &ops.parameter(&self.weight), self.window, self.from)
     }

@@ -1,6 +1,7 @@
 //! `sparsight-train`: its table of contents. Each command lives in a file of its own under `commands`.
 
 mod commands;
+mod memory;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    memory::keep();
     let result = match Cli::parse().command {
         Command::Synth(args) => commands::synth::run(args),
         Command::Plan(args) => commands::plan::run(args),

@@ -8,6 +8,8 @@ use ndarray::Array1;
 use sparsight_runtime::sparse_coding::largest_eigenvalue;
 use sparsight_schemas::{Shrinkage, SparseCodingConfig, lambda_schedule};
 
+use crate::operations::kernels::{self, Kernel};
+
 /// A dictionary and its Gram matrix.
 #[derive(Clone, Debug)]
 pub struct Atoms<B: Backend> {
@@ -22,6 +24,9 @@ pub struct Atoms<B: Backend> {
 pub fn unfold<B: Backend>(features: Tensor<B, 4>, receptive_field: usize) -> Tensor<B, 2> {
     let [n, d, h, w] = features.dims();
     let l = receptive_field;
+    if let Some(rows) = kernels::apply(Kernel::Unfold([n, d, h, w], l), [&features]) {
+        return rows;
+    }
     let r = l / 2;
     let padded = features.pad((r, r, r, r), 0.0); // [n,d,h+2r,w+2r]
     let shifts = (0..l * l).map(|k| {
@@ -36,6 +41,9 @@ pub fn unfold<B: Backend>(features: Tensor<B, 4>, receptive_field: usize) -> Ten
 pub fn fold<B: Backend>(rows: Tensor<B, 2>, shape: [usize; 4], receptive_field: usize) -> Tensor<B, 4> {
     let [n, d, h, w] = shape;
     let l = receptive_field;
+    if let Some(features) = kernels::apply(Kernel::Fold(shape, l), [&rows]) {
+        return features;
+    }
     let r = l / 2;
     let windows = rows.reshape([n, h * w, d * l * l]).swap_dims(1, 2).reshape([n, d, l * l, h, w]);
     let shifts = (0..l * l).map(|k| {
@@ -86,7 +94,8 @@ fn squared_spectral_norm<B: Backend>(gram: Tensor<B, 2>) -> f64 {
 /// Shrinkage of u: Eq. (9), Eq. (7), or none.
 pub fn shrink<B: Backend>(u: Tensor<B, 2>, lambda: f64, config: &SparseCodingConfig) -> Tensor<B, 2> {
     match config.shrinkage {
-        Shrinkage::Sigmoid => u.clone() * gate(u, lambda, config.tau),
+        Shrinkage::Sigmoid => kernels::apply(Kernel::Shrink([lambda, config.tau].map(|x| x as f32)), [&u])
+            .unwrap_or_else(|| u.clone() * gate(u, lambda, config.tau)),
         Shrinkage::Soft => {
             u.clone().sub_scalar(lambda).clamp_min(0.0) - u.neg().sub_scalar(lambda).clamp_min(0.0)
         }
@@ -94,16 +103,24 @@ pub fn shrink<B: Backend>(u: Tensor<B, 2>, lambda: f64, config: &SparseCodingCon
     }
 }
 
-/// The derivative of [`shrink`] in u.
-fn shrink_slope<B: Backend>(u: Tensor<B, 2>, lambda: f64, config: &SparseCodingConfig) -> Tensor<B, 2> {
+/// With `in_a` a gradient in the result of [`shrink`], the gradient in u.
+fn shrink_vjp<B: Backend>(
+    u: Tensor<B, 2>,
+    in_a: Tensor<B, 2>,
+    lambda: f64,
+    config: &SparseCodingConfig,
+) -> Tensor<B, 2> {
     match config.shrinkage {
         Shrinkage::Sigmoid => {
-            let gate = gate(u.clone(), lambda, config.tau);
-            let rise = u.abs().mul_scalar(config.tau) * (gate.clone() - gate.clone().powi_scalar(2));
-            gate + rise
+            let kernel = Kernel::ShrinkVjp([lambda, config.tau].map(|x| x as f32));
+            kernels::apply(kernel, [&u, &in_a]).unwrap_or_else(|| {
+                let gate = gate(u.clone(), lambda, config.tau);
+                let rise = u.abs().mul_scalar(config.tau) * (gate.clone() - gate.clone().powi_scalar(2));
+                in_a * (gate + rise)
+            })
         }
-        Shrinkage::Soft => u.abs().greater_elem(lambda).float(),
-        Shrinkage::None => u.ones_like(),
+        Shrinkage::Soft => in_a * u.abs().greater_elem(lambda).float(),
+        Shrinkage::None => in_a,
     }
 }
 
@@ -180,7 +197,7 @@ pub fn features_gradient<B: Backend>(
     let mut in_a = residual.clone().matmul(atoms.dictionary.clone()).neg();
     let mut in_b = in_a.zeros_like();
     for (n, (u, lambda)) in shrunk.into_iter().enumerate().rev() {
-        let in_u = in_a * shrink_slope(u, lambda, config);
+        let in_u = shrink_vjp(u, in_a, lambda, config);
         in_b = in_b + in_u.clone();
         in_a = if n == 0 { in_u } else { in_u.clone() - in_u.matmul(atoms.gram.clone()) };
     }

@@ -6,7 +6,10 @@ use burn::tensor::{
     Tensor, TensorData, backend::Backend, module, ops::ConvOptions, ops::ConvTransposeOptions,
 };
 
-use super::{Operations, Window};
+use super::{
+    Operations, Window,
+    kernels::{self, Kernel},
+};
 
 /// Parameters by name, and the operations on them.
 pub struct BurnOperations<B: Backend> {
@@ -56,7 +59,19 @@ impl<B: Backend> Operations for BurnOperations<B> {
         x.clone() * y.clone()
     }
 
+    fn scale(&self, x: &Tensor<B, 4>, scale: &Tensor<B, 4>) -> Tensor<B, 4> {
+        kernels::apply(Kernel::Scale, [x, scale]).unwrap_or_else(|| self.mul(x, scale))
+    }
+
+    fn scale_shift(&self, x: &Tensor<B, 4>, scale: &Tensor<B, 4>, shift: &Tensor<B, 4>) -> Tensor<B, 4> {
+        kernels::apply(Kernel::ScaleShift, [x, scale, shift])
+            .unwrap_or_else(|| x.clone() * scale.clone() + shift.clone())
+    }
+
     fn convolution(&self, x: &Tensor<B, 4>, weight: &Tensor<B, 4>, window: Window) -> Tensor<B, 4> {
+        if let Some(y) = kernels::apply(Kernel::Convolution(window), [x, weight]) {
+            return y;
+        }
         let Window { stride, padding, .. } = window;
         let options = ConvOptions::new([stride, stride], [padding, padding], [1, 1], 1);
         module::conv2d(x.clone(), weight.clone(), None, options)
@@ -69,6 +84,9 @@ impl<B: Backend> Operations for BurnOperations<B> {
         window: Window,
         onto: [usize; 2],
     ) -> Tensor<B, 4> {
+        if let Some(x) = kernels::apply(Kernel::TransposedConvolution(window, onto), [y, weight]) {
+            return x;
+        }
         let Window { stride, padding, .. } = window;
         let unreached = window.unreached(onto);
         let options = ConvTransposeOptions::new([stride, stride], [padding, padding], unreached, [1, 1], 1);
@@ -78,6 +96,9 @@ impl<B: Backend> Operations for BurnOperations<B> {
     // As a convolution of one channel, because Burn's average pooling can't be differentiated twice.
     fn average_pool(&self, x: &Tensor<B, 4>, window: Window) -> Tensor<B, 4> {
         let [n, c, height, width] = x.dims();
+        if let Some(y) = kernels::apply(Kernel::AveragePool(window, [height, width]), [x]) {
+            return y;
+        }
         let y = self.convolution(
             &x.clone().reshape([n * c, 1, height, width]),
             &self.mean_kernel(window),
@@ -88,6 +109,9 @@ impl<B: Backend> Operations for BurnOperations<B> {
     }
 
     fn transposed_average_pool(&self, y: &Tensor<B, 4>, window: Window, onto: [usize; 2]) -> Tensor<B, 4> {
+        if let Some(x) = kernels::apply(Kernel::TransposedAveragePool(window, onto), [y]) {
+            return x;
+        }
         let [n, c, height, width] = y.dims();
         let y = y.clone().reshape([n * c, 1, height, width]);
         let x = self.transposed_convolution(&y, &self.mean_kernel(window), window, onto);
@@ -100,10 +124,20 @@ impl<B: Backend> Operations for BurnOperations<B> {
     }
 
     fn standardize(&self, x: &Tensor<B, 4>, epsilon: f64) -> (Tensor<B, 4>, Tensor<B, 4>) {
+        if let Some(standardized) = kernels::standardize(x, epsilon) {
+            return standardized;
+        }
         let centred = x.clone() - self.mean(x);
         let variance = self.mean(&(centred.clone() * centred.clone()));
         let inverse_deviation = variance.add_scalar(epsilon).sqrt().recip();
         (centred * inverse_deviation.clone(), inverse_deviation)
+    }
+
+    fn standardize_vjp(&self, s: &Tensor<B, 4>, r: &Tensor<B, 4>, v: &Tensor<B, 4>) -> Tensor<B, 4> {
+        kernels::apply(Kernel::StandardizeVjp, [s, r, v]).unwrap_or_else(|| {
+            let along = s.clone() * self.mean(&(v.clone() * s.clone()));
+            (v.clone() - self.mean(v) - along) * r.clone()
+        })
     }
 
     fn mean(&self, x: &Tensor<B, 4>) -> Tensor<B, 4> {
@@ -113,11 +147,12 @@ impl<B: Backend> Operations for BurnOperations<B> {
 
     // Burn's own elu has a gradient of NaN above 88 in f32: it multiplies the infinite exp(x) by zero.
     fn elu(&self, x: &Tensor<B, 4>) -> Tensor<B, 4> {
-        x.clone().clamp_min(0.0) + self.elu_slope(x).sub_scalar(1.0)
+        kernels::apply(Kernel::Elu, [x])
+            .unwrap_or_else(|| x.clone().clamp_min(0.0) + x.clone().clamp_max(0.0).exp().sub_scalar(1.0))
     }
 
-    fn elu_slope(&self, x: &Tensor<B, 4>) -> Tensor<B, 4> {
-        x.clone().clamp_max(0.0).exp()
+    fn elu_vjp(&self, x: &Tensor<B, 4>, g: &Tensor<B, 4>) -> Tensor<B, 4> {
+        kernels::apply(Kernel::EluVjp, [x, g]).unwrap_or_else(|| g.clone() * x.clone().clamp_max(0.0).exp())
     }
 
     fn tanh(&self, x: &Tensor<B, 4>) -> Tensor<B, 4> {

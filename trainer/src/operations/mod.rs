@@ -2,6 +2,7 @@
 //! [`onnx`] writes graph nodes. What the backbone is lives in `backbone`, never here.
 
 pub mod burn;
+pub mod kernels;
 pub mod onnx;
 
 /// Operations on tensors of four axes. Element-wise operations broadcast axes of length one, as NumPy does.
@@ -29,6 +30,12 @@ pub trait Operations {
     /// x * y.
     fn mul(&self, x: &Self::Tensor, y: &Self::Tensor) -> Self::Tensor;
 
+    /// x \[N,C,H,W\] times a scale \[1,C,1,1\].
+    fn scale(&self, x: &Self::Tensor, scale: &Self::Tensor) -> Self::Tensor;
+
+    /// x \[N,C,H,W\] times a scale, plus a shift, both \[1,C,1,1\].
+    fn scale_shift(&self, x: &Self::Tensor, scale: &Self::Tensor, shift: &Self::Tensor) -> Self::Tensor;
+
     /// Convolution of \[N,I,H,W\] by \[O,I,k,k\], without bias.
     fn convolution(&self, x: &Self::Tensor, weight: &Self::Tensor, window: Window) -> Self::Tensor;
 
@@ -54,14 +61,18 @@ pub trait Operations {
     /// is the biased one.
     fn standardize(&self, x: &Self::Tensor, epsilon: f64) -> (Self::Tensor, Self::Tensor);
 
+    /// With s the standardised x, r the inverse deviation and v a gradient in s, the gradient in x:
+    /// r (v - mean(v) - s mean(v s)).
+    fn standardize_vjp(&self, s: &Self::Tensor, r: &Self::Tensor, v: &Self::Tensor) -> Self::Tensor;
+
     /// Mean over the last two axes, which stay with length one.
     fn mean(&self, x: &Self::Tensor) -> Self::Tensor;
 
     /// x above zero, exp(x) - 1 elsewhere.
     fn elu(&self, x: &Self::Tensor) -> Self::Tensor;
 
-    /// The derivative of [`Operations::elu`]: exp(min(x, 0)).
-    fn elu_slope(&self, x: &Self::Tensor) -> Self::Tensor;
+    /// With g a gradient in elu(x), the gradient in x: g exp(min(x, 0)).
+    fn elu_vjp(&self, x: &Self::Tensor, g: &Self::Tensor) -> Self::Tensor;
 
     /// tanh(x).
     fn tanh(&self, x: &Self::Tensor) -> Self::Tensor;

@@ -160,6 +160,14 @@ impl Operations for OnnxOperations<'_> {
         self.node("Mul", &[x, y], vec![])
     }
 
+    fn scale(&self, x: &String, scale: &String) -> String {
+        self.mul(x, scale)
+    }
+
+    fn scale_shift(&self, x: &String, scale: &String, shift: &String) -> String {
+        self.add(&self.mul(x, scale), shift)
+    }
+
     fn convolution(&self, x: &String, weight: &String, window: Window) -> String {
         self.node("Conv", &[x, weight], window_attributes(window))
     }
@@ -222,6 +230,12 @@ impl Operations for OnnxOperations<'_> {
         (standardized, self.node("Reciprocal", &[&deviation], vec![]))
     }
 
+    fn standardize_vjp(&self, s: &String, r: &String, v: &String) -> String {
+        let centred = self.sub(v, &self.mean(v));
+        let along = self.mul(s, &self.mean(&self.mul(v, s)));
+        self.mul(&self.sub(&centred, &along), r)
+    }
+
     fn mean(&self, x: &String) -> String {
         let attributes = vec![Attribute::ints("axes", &[2, 3]), Attribute::int("keepdims", 1)];
         self.node("ReduceMean", &[x], attributes)
@@ -231,9 +245,9 @@ impl Operations for OnnxOperations<'_> {
         self.node("Elu", &[x], vec![Attribute::float("alpha", 1.0)])
     }
 
-    fn elu_slope(&self, x: &String) -> String {
+    fn elu_vjp(&self, x: &String, g: &String) -> String {
         let below = self.node("Min", &[x, &self.constant(0.0)], vec![]);
-        self.node("Exp", &[&below], vec![])
+        self.mul(g, &self.node("Exp", &[&below], vec![]))
     }
 
     fn tanh(&self, x: &String) -> String {

@@ -1,12 +1,13 @@
 //! Computes the gradients of a step's tasks on one or several devices at once, each task on one of them.
 
-use std::thread;
+use std::{num::NonZero, thread};
 
 use burn::{
     module::Module,
     optim::{GradientsAccumulator, GradientsParams},
     tensor::{ElementConversion, Tensor, backend::AutodiffBackend},
 };
+use rayon::ThreadPoolBuilder;
 use sparsight_schemas::{Config, FeatureGeometry};
 
 use crate::{
@@ -43,10 +44,17 @@ pub fn gradients<B: AutodiffBackend>(
     devices: &[B::Device],
 ) -> (GradientsParams, Vec<Terms>) {
     let share = 1.0 / episodes.len() as f64;
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).div_ceil(devices.len());
     let on_device = |(worker, device): (usize, &B::Device)| {
         let weights = weights.clone().fork(device);
         let own = episodes.iter().skip(worker).step_by(devices.len());
-        own.map(|episode| task(config, &weights, episode, share, device)).collect::<Vec<_>>()
+        let compute =
+            || own.map(|episode| task(config, &weights, episode, share, device)).collect::<Vec<_>>();
+        // Workers that split each other's loops would wait for each other instead of computing.
+        match ThreadPoolBuilder::new().num_threads(threads).build() {
+            Ok(pool) => pool.install(compute),
+            Err(_) => compute(),
+        }
     };
     let mut of_devices: Vec<_> = match devices {
         [device] => vec![on_device((0, device)).into_iter()],
