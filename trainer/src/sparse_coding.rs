@@ -68,14 +68,14 @@ impl<B: Backend> Atoms<B> {
     /// As [`dictionary`], from some rows of the unfolded support features, \[A,m\].
     pub fn from_unfolded(rows: Tensor<B, 2>) -> Self {
         let norms = rows.clone().powi_scalar(2).sum_dim(1).sqrt().clamp_min(1e-8);
-        let columns = (rows / norms).transpose(); // [m,A]
-        let gram = columns.clone().transpose().matmul(columns.clone());
+        let rows = rows / norms;
+        let gram = product_with_transpose(&rows, &rows);
         let square = squared_spectral_norm(gram.clone().detach());
         let device = gram.device();
         // As a tensor, because division by a scalar rounds it to f32 on some backends.
         let scalar =
             |value: f64| Tensor::from_data(TensorData::from([[value]]).convert::<B::FloatElem>(), &device);
-        Atoms { dictionary: columns / scalar(square.sqrt()), gram: gram / scalar(square) }
+        Atoms { dictionary: rows.transpose() / scalar(square.sqrt()), gram: gram / scalar(square) }
     }
 }
 
@@ -89,6 +89,17 @@ fn squared_spectral_norm<B: Backend>(gram: Tensor<B, 2>) -> f64 {
     };
     let precision = if gram.dtype() == DType::F64 { 1e-12 } else { 1e-6 };
     largest_eigenvalue(atoms, precision, product).max(1e-16)
+}
+
+/// The product of matrices.
+fn product<B: Backend>(a: &Tensor<B, 2>, b: &Tensor<B, 2>) -> Tensor<B, 2> {
+    kernels::apply(Kernel::Product([false, false]), [a, b]).unwrap_or_else(|| a.clone().matmul(b.clone()))
+}
+
+/// The product a b' of matrices.
+fn product_with_transpose<B: Backend>(a: &Tensor<B, 2>, b: &Tensor<B, 2>) -> Tensor<B, 2> {
+    kernels::apply(Kernel::Product([false, true]), [a, b])
+        .unwrap_or_else(|| a.clone().matmul(b.clone().transpose()))
 }
 
 /// Shrinkage of u: Eq. (9), Eq. (7), or none.
@@ -137,7 +148,7 @@ pub fn codes<B: Backend>(
     atoms: &Atoms<B>,
     config: &SparseCodingConfig,
 ) -> Tensor<B, 2> {
-    let (codes, _) = iterate(unfolded.matmul(atoms.dictionary.clone()), atoms, config);
+    let (codes, _) = iterate(product(&unfolded, &atoms.dictionary), atoms, config);
     codes
 }
 
@@ -153,7 +164,7 @@ fn iterate<B: Backend>(
     for lambda in lambdas {
         let u = match a {
             None => b.clone(), // from zero codes
-            Some(a) => Tensor::clone(&a) + b.clone() - Tensor::matmul(a, atoms.gram.clone()),
+            Some(a) => Tensor::clone(&a) + b.clone() - product(&a, &atoms.gram),
         };
         a = Some(shrink(u.clone(), lambda, config));
         shrunk.push((u, lambda));
@@ -168,7 +179,7 @@ pub fn energy_map<B: Backend>(
     codes: Tensor<B, 2>,
     shape: [usize; 3],
 ) -> Tensor<B, 3> {
-    let residual = unfolded - codes.matmul(atoms.dictionary.clone().transpose());
+    let residual = unfolded - product_with_transpose(&codes, &atoms.dictionary);
     residual.powi_scalar(2).mean_dim(1).reshape(shape)
 }
 
@@ -189,17 +200,17 @@ pub fn features_gradient<B: Backend>(
     let [_, _, h, w] = shape;
     let unfolded = unfold(features, config.receptive_field);
     let m = unfolded.dims()[1];
-    let transpose = atoms.dictionary.clone().transpose();
-    let (a, shrunk) = iterate(unfolded.clone().matmul(atoms.dictionary.clone()), atoms, config);
+    let (a, shrunk) = iterate(product(&unfolded, &atoms.dictionary), atoms, config);
 
     // The energy is sum |z - D a|^2 / (m h w): its gradient in the residual, then back through the iterations.
-    let residual = (unfolded - a.matmul(transpose.clone())).mul_scalar(2.0 / (m * h * w) as f64);
-    let mut in_a = residual.clone().matmul(atoms.dictionary.clone()).neg();
+    let residual =
+        (unfolded - product_with_transpose(&a, &atoms.dictionary)).mul_scalar(2.0 / (m * h * w) as f64);
+    let mut in_a = product(&residual, &atoms.dictionary).neg();
     let mut in_b = in_a.zeros_like();
     for (n, (u, lambda)) in shrunk.into_iter().enumerate().rev() {
         let in_u = shrink_vjp(u, in_a, lambda, config);
         in_b = in_b + in_u.clone();
-        in_a = if n == 0 { in_u } else { in_u.clone() - in_u.matmul(atoms.gram.clone()) };
+        in_a = if n == 0 { in_u } else { in_u.clone() - product(&in_u, &atoms.gram) };
     }
-    fold(residual + in_b.matmul(transpose), shape, config.receptive_field)
+    fold(residual + product_with_transpose(&in_b, &atoms.dictionary), shape, config.receptive_field)
 }

@@ -194,10 +194,11 @@ impl Convolution {
         let blocks = self.outputs.div_ceil(ROWS);
         let terms = self.images * positions;
         let mut packed = vec![0.0; blocks * terms * ROWS]; // [block, image, position, row]
-        for (plane, values) in g.chunks_exact(positions).enumerate() {
-            let (image, channel) = (plane / self.outputs, plane % self.outputs);
-            let start = (channel / ROWS * terms + image * positions) * ROWS + channel % ROWS;
-            packed[start..].iter_mut().step_by(ROWS).zip(values).for_each(|(place, value)| *place = *value);
+        for (image, g) in g.chunks_exact(self.outputs * positions).enumerate() {
+            for (block, g) in g.chunks(ROWS * positions).enumerate() {
+                let start = (block * terms + image * positions) * ROWS;
+                transpose(g, positions, [g.len() / positions, positions], &mut packed[start..], ROWS);
+            }
         }
         let starts: Vec<usize> = (0..terms)
             .map(|term| {
@@ -244,10 +245,15 @@ impl Convolution {
 fn transpose(source: &[f32], row: usize, [rows, columns]: [usize; 2], target: &mut [f32], target_row: usize) {
     const BLOCK: usize = 8;
     for first in (0..rows).step_by(BLOCK) {
-        for column in 0..columns {
-            let place = &mut target[column * target_row + first..][..BLOCK.min(rows - first)];
-            for (r, value) in place.iter_mut().enumerate() {
-                *value = source[(first + r) * row + column];
+        let source: [&[f32]; BLOCK] =
+            std::array::from_fn(|r| &source[(first + r).min(rows - 1) * row..][..columns]);
+        let targets = target.chunks_mut(target_row).take(columns).map(|target| &mut target[first..]);
+        for (column, target) in targets.enumerate() {
+            match target.first_chunk_mut::<BLOCK>() {
+                Some(target) if rows - first >= BLOCK => {
+                    *target = std::array::from_fn(|r| source[r][column]);
+                }
+                _ => target.iter_mut().zip(source).take(rows - first).for_each(|(t, s)| *t = s[column]),
             }
         }
     }

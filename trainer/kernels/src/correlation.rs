@@ -38,19 +38,21 @@ impl Places {
         self.images * self.size[0] * self.size[1]
     }
 
-    fn of(&self, place: usize) -> [usize; 3] {
+    /// Sources and targets of so many places from `first` on; those after them stay at the last.
+    fn of(&self, first: usize, used: usize) -> [[usize; COLUMNS]; 2] {
         let [height, width] = self.size;
-        [place / (height * width), place / width % height, place % width]
-    }
-
-    fn source(&self, place: usize) -> usize {
-        let [image, y, x] = self.of(place);
-        image * self.source[0] + y * self.source[1] + x
-    }
-
-    fn target(&self, place: usize) -> usize {
-        let [image, y, x] = self.of(place);
-        self.first + image * self.target[0] + y * self.target[1] + x * self.target[2]
+        let [mut image, mut y, mut x] = [first / (height * width), first / width % height, first % width];
+        let (mut sources, mut targets) = ([0; COLUMNS], [0; COLUMNS]);
+        for (i, (source, target)) in sources.iter_mut().zip(&mut targets).enumerate() {
+            *source = image * self.source[0] + y * self.source[1] + x;
+            *target = self.first + image * self.target[0] + y * self.target[1] + x * self.target[2];
+            if i + 1 < used {
+                x += 1;
+                (y, x) = if x == width { (y + 1, 0) } else { (y, x) };
+                (image, y) = if y == height { (image + 1, 0) } else { (image, y) };
+            }
+        }
+        [sources, targets]
     }
 }
 
@@ -71,8 +73,7 @@ pub fn correlate(
     let count = places.count();
     for first in (0..count).step_by(COLUMNS) {
         let used = COLUMNS.min(count - first);
-        let sources: [usize; COLUMNS] = std::array::from_fn(|i| places.source(first + i.min(used - 1)));
-        let targets: [usize; COLUMNS] = std::array::from_fn(|i| places.target(first + i.min(used - 1)));
+        let [sources, targets] = places.of(first, used);
         match run {
             COLUMNS => {}
             16 => copy_runs::<16>(planes, taps, &sources, &mut panel),

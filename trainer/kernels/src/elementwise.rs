@@ -1,27 +1,26 @@
 //! Loops over single values: the ELU, sigmoid shrinkage and their derivatives, scales and shifts of channels.
 
-use crate::parallel::{for_each_chunk, map, vectorized};
+use crate::parallel::{collect, map, sum};
 
 /// Values that one thread takes at a time.
 const TOGETHER: usize = 1 << 15;
 
 fn map_values(x: &[f32], value: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
-    let mut out = vec![0.0; x.len()];
-    for_each_chunk(&mut out, TOGETHER, |chunk, out| {
-        let x = &x[chunk * TOGETHER..];
-        vectorized(|| out.iter_mut().zip(x).for_each(|(out, x)| *out = value(*x)));
-    });
-    out
+    collect(x.len(), TOGETHER, |chunk| x[chunk * TOGETHER..].iter().map(|x| value(*x)))
 }
 
 fn map_pairs(x: &[f32], y: &[f32], value: impl Fn(f32, f32) -> f32 + Sync) -> Vec<f32> {
-    assert_eq!(x.len(), y.len(), "values for values");
-    let mut out = vec![0.0; x.len()];
-    for_each_chunk(&mut out, TOGETHER, |chunk, out| {
-        let (x, y) = (&x[chunk * TOGETHER..], &y[chunk * TOGETHER..]);
-        vectorized(|| out.iter_mut().zip(x).zip(y).for_each(|((out, x), y)| *out = value(*x, *y)));
-    });
-    out
+    collect(x.len(), TOGETHER, |chunk| {
+        let [x, y] = [x, y].map(|values| &values[chunk * TOGETHER..]);
+        x.iter().zip(y).map(|(x, y)| value(*x, *y))
+    })
+}
+
+fn map_triples(x: &[f32], y: &[f32], z: &[f32], value: impl Fn(f32, f32, f32) -> f32 + Sync) -> Vec<f32> {
+    collect(x.len(), TOGETHER, |chunk| {
+        let [x, y, z] = [x, y, z].map(|values| &values[chunk * TOGETHER..]);
+        x.iter().zip(y).zip(z).map(|((x, y), z)| value(*x, *y, *z))
+    })
 }
 
 /// x above zero, exp(x) - 1 elsewhere.
@@ -36,8 +35,7 @@ pub fn elu_vjp(x: &[f32], g: &[f32]) -> Vec<f32> {
 
 /// The gradient in x of c times [`elu_vjp`]: c g exp(x) below zero, nothing above.
 pub fn elu_vjp_gradient(x: &[f32], g: &[f32], c: &[f32]) -> Vec<f32> {
-    let slope = map_pairs(x, g, |x, g| if x < 0.0 { g * exp_of_negative(x) } else { 0.0 });
-    map_pairs(&slope, c, |slope, c| slope * c)
+    map_triples(x, g, c, |x, g, c| if x < 0.0 { c * g * exp_of_negative(x) } else { 0.0 })
 }
 
 /// Sigmoid shrinkage of u, Eq. (9): u sigmoid(tau (|u| - lambda)).
@@ -55,12 +53,11 @@ pub fn shrink_vjp(u: &[f32], a: &[f32], lambda: f32, tau: f32) -> Vec<f32> {
 
 /// c a times the second derivative of [`shrink`] in u, sign(u) tau g (1 - g) (2 + tau |u| (1 - 2 g)).
 pub fn shrink_vjp_gradient(u: &[f32], a: &[f32], c: &[f32], lambda: f32, tau: f32) -> Vec<f32> {
-    let slope = map_pairs(u, a, |u, a| {
+    map_triples(u, a, c, |u, a, c| {
         let gate = gate(u, lambda, tau);
         let sign = if u == 0.0 { 0.0 } else { 1.0f32.copysign(u) };
-        a * sign * tau * gate * (1.0 - gate) * (2.0 + tau * u.abs() * (1.0 - 2.0 * gate))
-    });
-    map_pairs(&slope, c, |slope, c| slope * c)
+        c * a * sign * tau * gate * (1.0 - gate) * (2.0 + tau * u.abs() * (1.0 - 2.0 * gate))
+    })
 }
 
 /// sigmoid(tau (|u| - lambda)).
@@ -90,18 +87,11 @@ fn exp_of_negative(x: f32) -> f32 {
 
 /// x times its channel's scale, plus its channel's shift if there are shifts; x \[n,c,positions\].
 pub fn scale(x: &[f32], scale: &[f32], shift: Option<&[f32]>, positions: usize) -> Vec<f32> {
-    let mut out = vec![0.0; x.len()];
-    let channels = scale.len();
-    for_each_chunk(&mut out, channels * positions, |image, out| {
-        let x = &x[image * channels * positions..];
-        vectorized(|| {
-            for (c, (out, x)) in out.chunks_exact_mut(positions).zip(x.chunks_exact(positions)).enumerate() {
-                let (scale, shift) = (scale[c], shift.map_or(0.0, |shift| shift[c]));
-                out.iter_mut().zip(x).for_each(|(out, x)| *out = x * scale + shift);
-            }
-        });
-    });
-    out
+    collect(x.len(), positions, |plane| {
+        let channel = plane % scale.len();
+        let (scale, shift) = (scale[channel], shift.map_or(0.0, |shift| shift[channel]));
+        x[plane * positions..].iter().map(move |x| x * scale + shift)
+    })
 }
 
 /// For each channel the sum of x y over images and positions; of x alone where there is no y.
@@ -112,27 +102,12 @@ pub fn channel_sums(x: &[f32], y: Option<&[f32]>, channels: usize, positions: us
             .map(|image| {
                 let place = (image * channels + channel) * positions;
                 let x = &x[place..place + positions];
-                f64::from(vectorized(|| match y {
+                f64::from(match y {
                     Some(y) => sum(x, &y[place..place + positions], |x, y| x * y),
                     None => sum(x, x, |x, _| x),
-                }))
+                })
             })
             .sum();
         sum as f32
     })
-}
-
-/// The sum of `term` over pairs of values, by lanes, so that it fills vectors and rounds little.
-#[inline(always)]
-pub(crate) fn sum(x: &[f32], y: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
-    const LANES: usize = 32;
-    let ((x, x_rest), (y, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
-    let mut lanes = [0.0; LANES];
-    for (x, y) in x.iter().zip(y) {
-        for (lane, (x, y)) in lanes.iter_mut().zip(x.iter().zip(y)) {
-            *lane += term(*x, *y);
-        }
-    }
-    let rest: f32 = x_rest.iter().zip(y_rest).map(|(x, y)| term(*x, *y)).sum();
-    lanes.iter().sum::<f32>() + rest
 }

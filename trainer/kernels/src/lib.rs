@@ -9,6 +9,7 @@ mod correlation;
 pub mod elementwise;
 pub mod norm;
 mod parallel;
+pub mod product;
 mod tile;
 pub mod windows;
 

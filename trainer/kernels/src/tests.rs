@@ -1,6 +1,6 @@
 //! Every loop against the definition of what it computes, in f64, and every derivative against the law that makes it one.
 
-use crate::{Window, convolution::Convolution, elementwise, norm, windows};
+use crate::{Window, convolution::Convolution, elementwise, norm, product, windows};
 
 /// Reproducible values between -1 and 1.
 fn values(count: usize, seed: u64) -> Vec<f32> {
@@ -232,4 +232,19 @@ fn standardisation_and_its_derivatives_are_those_of_the_definition() {
     }
     assert_near(&norm::group_sums(&x, &v, length)[..1], &[dot(&x[..length], &v[..length])], "sum");
     assert_eq!(norm::scale_groups(&[1.0, 2.0, 3.0, 4.0], &[2.0, -1.0], 2), [2.0, 4.0, -3.0, -4.0]);
+}
+
+#[test]
+fn products_are_the_sums_that_define_them_however_the_factors_are_stored() {
+    for [m, k, n] in [[9, 70, 35], [160, 33, 64], [1, 1, 1], [8, 5, 31]] {
+        let [a, b] = [(m * k, 1), (k * n, 2)].map(|(count, seed)| values(count, seed));
+        for (a_transposed, b_transposed) in [(false, false), (true, false), (false, true), (true, true)] {
+            let a_at = |i: usize, t: usize| f64::from(a[if a_transposed { t * m + i } else { i * k + t }]);
+            let b_at = |t: usize, j: usize| f64::from(b[if b_transposed { j * k + t } else { t * n + j }]);
+            let entry = |i: usize, j: usize| (0..k).map(|t| a_at(i, t) * b_at(t, j)).sum::<f64>();
+            let expected: Vec<f64> = (0..m * n).map(|place| entry(place / n, place % n)).collect();
+            let actual = product::product(&a, &b, [m, k, n], [a_transposed, b_transposed]);
+            assert_near(&actual, &expected, &format!("{m}x{k}x{n} {a_transposed} {b_transposed}"));
+        }
+    }
 }

@@ -20,7 +20,7 @@ use burn::{
     },
 };
 use burn_flex::{Flex, FlexTensor};
-use sparsight_kernels::{convolution::Convolution, elementwise, norm, windows};
+use sparsight_kernels::{convolution::Convolution, elementwise, norm, product::product, windows};
 
 use super::Window;
 
@@ -49,6 +49,8 @@ pub enum Kernel {
     Unfold([usize; 4], usize),
     /// The transpose (rows).
     Fold([usize; 4], usize),
+    /// The product of matrices, each of which may be stored transposed (a, b).
+    Product([bool; 2]),
     /// Sigmoid shrinkage by lambda and tau (u).
     Shrink([f32; 2]),
     /// a times the derivative of shrinkage (u, a).
@@ -191,6 +193,7 @@ impl Kernel {
                 tensor(windows::unfold(x, [n, d, h, w], l), [n * h * w, d * l * l])
             }
             Self::Fold(onto, l) => tensor(windows::fold(x, onto, l), onto),
+            Self::Product(transposed) => multiply(&inputs[0], &inputs[1], transposed),
             Self::Shrink([lambda, tau]) => tensor(elementwise::shrink(x, lambda, tau), [n, c]),
             Self::ShrinkVjp([lambda, tau]) => {
                 tensor(elementwise::shrink_vjp(x, slice(&inputs[1]), lambda, tau), [n, c])
@@ -201,10 +204,10 @@ impl Kernel {
 
     /// The gradient in an input of the output's product with `g`. Kept are the inputs; of norms s, r and, of their VJP, v
     /// and the output.
-    fn gradient(self, input: usize, kept: &[FlexTensor], g: &FlexTensor) -> FlexTensor {
-        let (values, g_shape) = (|i: usize| slice(&kept[i]), shape(g));
+    fn gradient(self, input: usize, kept: &[FlexTensor], g_tensor: &FlexTensor) -> FlexTensor {
+        let (values, g_shape) = (|i: usize| slice(&kept[i]), shape(g_tensor));
         let [n, c, height, width] = g_shape;
-        let (length, g) = (height * width, slice(g));
+        let (length, g) = (height * width, slice(g_tensor));
         match (self, input) {
             (Self::Convolution(window), input) => {
                 let [n, channels, height, width] = shape(&kept[0]);
@@ -261,6 +264,14 @@ impl Kernel {
             (Self::Fold([n, d, h, w], l), _) => {
                 tensor(windows::unfold(g, [n, d, h, w], l), [n * h * w, d * l * l])
             }
+            (Self::Product([of_a, of_b]), 0) => match of_a {
+                false => multiply(g_tensor, &kept[1], [false, !of_b]),
+                true => multiply(&kept[1], g_tensor, [of_b, true]),
+            },
+            (Self::Product([of_a, of_b]), _) => match of_b {
+                false => multiply(&kept[0], g_tensor, [!of_a, false]),
+                true => multiply(g_tensor, &kept[0], [true, of_a]),
+            },
             (Self::Shrink([lambda, tau]), _) | (Self::ShrinkVjp([lambda, tau]), 1) => {
                 tensor(elementwise::shrink_vjp(values(0), g, lambda, tau), [n, c])
             }
@@ -276,6 +287,14 @@ impl Kernel {
 fn convolution([images, height, width]: [usize; 3], weight: &FlexTensor, window: Window) -> Convolution {
     let [outputs, inputs, ..] = shape(weight);
     Convolution { images, inputs, outputs, size: [height, width], window: of_kernels(window) }
+}
+
+/// The product of matrices, each of which may be stored transposed.
+fn multiply(a: &FlexTensor, b: &FlexTensor, [of_a, of_b]: [bool; 2]) -> FlexTensor {
+    let ([a0, a1, ..], [b0, b1, ..]) = (shape(a), shape(b));
+    let (m, k) = if of_a { (a1, a0) } else { (a0, a1) };
+    let n = if of_b { b0 } else { b1 };
+    tensor(product(slice(a), slice(b), [m, k, n], [of_a, of_b]), [m, n])
 }
 
 fn of_kernels(Window { side, stride, padding }: Window) -> sparsight_kernels::Window {
