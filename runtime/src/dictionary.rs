@@ -10,11 +10,11 @@ use std::{collections::HashMap, fs, io, path::Path};
 
 pub use fault::{DictionaryError, DictionaryFault};
 use left_out::Pool;
-use ndarray::{Array2, Array3, Array4, Axis};
+use ndarray::{Array2, Array3, Array4, Axis, s};
 use safetensors::SafeTensors;
 pub use selection::AtomSelection;
 use serde::{Deserialize, Serialize};
-use sparsight_schemas::{ScoringConfig, SparseCodingConfig};
+use sparsight_schemas::{Poses, ScoringConfig, SparseCodingConfig};
 
 use crate::{
     bundle::Bundle,
@@ -44,7 +44,9 @@ pub struct Dictionary {
     pub bundle_sha256: String,
     /// The support images, in the order of the features.
     pub shots: Vec<Shot>,
-    /// Their features \[k, d, h, w\].
+    /// The poses of each.
+    pub poses: Poses,
+    /// Their features \[k p, d, h, w\], p being the number of poses: those of a shot one after the other.
     pub support_features: Array4<f32>,
     /// The positions that count; none for all.
     pub roi: Option<Roi>,
@@ -73,6 +75,8 @@ struct Header {
     version: u32,
     bundle_sha256: String,
     shots: Vec<Shot>,
+    #[serde(default, skip_serializing_if = "Poses::are_as_taken")]
+    poses: Poses,
     /// Whether the file holds a roi: so that no reader who does not know of it scores without.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     roi: bool,
@@ -129,6 +133,7 @@ impl Dictionary {
             version: DICTIONARY_VERSION,
             bundle_sha256: self.bundle_sha256.clone(),
             shots: self.shots.clone(),
+            poses: self.poses,
             roi: self.roi.is_some(),
             max_atoms: self.selection.map(|selection| selection.max_atoms),
             seed: self.selection.map(|selection| selection.seed),
@@ -161,6 +166,7 @@ impl Dictionary {
         let dictionary = Self {
             bundle_sha256: header.bundle_sha256,
             shots: header.shots,
+            poses: header.poses,
             support_features: tensors::array(&tensors, SUPPORT_FEATURES)?,
             shot_maps: match tensors.tensor(SHOT_MAPS) {
                 Ok(_) => Some(tensors::array(&tensors, SHOT_MAPS)?),
@@ -204,7 +210,8 @@ impl Dictionary {
             let config = &bundle.manifest.sparse_coding;
             let pool = Pool::new(self, config);
             let others = |shot| pool.without(shot);
-            let mut maps = leave_one_shot_out(self.support_features.view(), others, config);
+            let as_taken = self.support_features.slice(s![..;self.poses.count(), .., .., ..]);
+            let mut maps = leave_one_shot_out(as_taken, others, config);
             if let Some(roi) = &self.roi {
                 maps.outer_iter_mut().for_each(|map| roi.limit(map));
             }
@@ -242,25 +249,26 @@ impl Dictionary {
 
     /// All positions that count, of all shots, in the order in which they become atoms.
     fn positions_by_lot(&self) -> Vec<usize> {
-        let all = self.shots.len() * self.positions();
+        let all = self.shots.len() * self.positions_of_shot();
         match self.selection {
             Some(selection) if selection.max_atoms < all => {
-                selection.order(self.shots.iter().map(|shot| shot.sha256.as_str()), self.positions())
+                let shots = self.shots.iter().map(|shot| shot.sha256.as_str());
+                selection.order(shots, self.positions_of_shot())
             }
             _ => (0..all).collect(),
         }
     }
 
-    /// The unfolded support features of `positions`, which ascend. No more than one shot is unfolded at a time: of many
-    /// shots, few positions may be chosen.
+    /// The unfolded support features of `positions`, which ascend. No more than one image is unfolded at a time: of many,
+    /// few positions may be chosen.
     fn unfolded_positions(&self, mut positions: &[usize], config: &SparseCodingConfig) -> Array2<f32> {
         let (d, l) = (self.support_features.dim().1, config.receptive_field);
-        let of_shot = self.positions();
+        let of_image = self.positions();
         let mut rows = Array2::zeros((positions.len(), d * l * l));
         let mut slots = rows.outer_iter_mut();
-        for (shot, features) in self.support_features.axis_chunks_iter(Axis(0), 1).enumerate() {
+        for (image, features) in self.support_features.axis_chunks_iter(Axis(0), 1).enumerate() {
             let (here, later) =
-                positions.split_at(positions.partition_point(|at| *at < (shot + 1) * of_shot));
+                positions.split_at(positions.partition_point(|at| *at < (image + 1) * of_image));
             positions = later;
             if here.is_empty() {
                 continue;
@@ -270,7 +278,7 @@ impl Dictionary {
                 unfolded = roi.rows(&unfolded);
             }
             for (position, mut slot) in here.iter().zip(&mut slots) {
-                slot.assign(&unfolded.row(position - shot * of_shot));
+                slot.assign(&unfolded.row(position - image * of_image));
             }
         }
         rows
@@ -284,8 +292,7 @@ impl Dictionary {
     pub fn without(&self, shot: usize) -> Self {
         assert!(shot < self.shots.len(), "shot {shot} of {}", self.shots.len());
         let mut others = Self { calibration: None, ..self.clone() };
-        others.shots.remove(shot);
-        others.support_features.remove_index(Axis(0), shot);
+        others.remove_at(shot);
         if let Some(maps) = &mut others.shot_maps {
             maps.remove_index(Axis(0), shot);
         }
@@ -303,9 +310,14 @@ impl Dictionary {
         self.roi.as_ref().map_or(h * w, Roi::count)
     }
 
+    /// Positions of a shot that count, of all its poses.
+    fn positions_of_shot(&self) -> usize {
+        self.poses.count() * self.positions()
+    }
+
     /// Number of atoms.
     pub fn atom_count(&self) -> usize {
-        let all = self.shots.len() * self.positions();
+        let all = self.shots.len() * self.positions_of_shot();
         self.selection.map_or(all, |selection| all.min(selection.max_atoms))
     }
 
@@ -323,9 +335,9 @@ impl Dictionary {
 
     /// The rules that need no bundle.
     fn check(&self) -> Result<(), DictionaryFault> {
-        let (shots, features) = (self.shots.len(), self.support_features.dim().0);
-        if shots != features {
-            return Err(DictionaryFault::ShotCount { shots, features });
+        let (shots, poses, images) = (self.shots.len(), self.poses.count(), self.support_features.dim().0);
+        if shots.checked_mul(poses) != Some(images) {
+            return Err(DictionaryFault::ShotCount { shots, poses, images });
         }
         if self.support_features.is_empty() {
             return Err(DictionaryFault::NoShots);
@@ -344,6 +356,9 @@ impl Dictionary {
             return Err(DictionaryFault::Selection);
         }
         if let Some(roi) = &self.roi {
+            if !self.poses.are_as_taken() {
+                return Err(DictionaryFault::RoiInPoses);
+            }
             let (found, (_, _, h, w)) = (roi.inside().dim().into(), self.support_features.dim());
             if found != [h, w] {
                 return Err(DictionaryFault::RoiShape { found, expected: [h, w] });

@@ -33,6 +33,7 @@ pub mod maps;
 mod matrix;
 pub mod npy;
 pub mod onnxruntime;
+pub mod poses;
 pub mod reference;
 pub mod regions;
 pub mod replace;

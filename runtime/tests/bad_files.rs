@@ -5,7 +5,7 @@
 
 use std::{fs, path::Path};
 
-use ndarray::{Array2, Array3, Array4, Axis};
+use ndarray::{Array2, Array3, Array4, Axis, concatenate};
 use sparsight_runtime::{
     bundle::Bundle,
     calibration::{Calibration, Method},
@@ -14,7 +14,7 @@ use sparsight_runtime::{
     roi::Roi,
     tensors,
 };
-use sparsight_schemas::{BUNDLE_FILES, Config, FeatureGeometry, Manifest, Provenance, Tolerances};
+use sparsight_schemas::{BUNDLE_FILES, Config, FeatureGeometry, Manifest, Poses, Provenance, Tolerances};
 use tempfile::TempDir;
 
 /// A bundle whose files are whole, though no graphs.
@@ -51,6 +51,7 @@ fn dictionary(bundle: &Bundle) -> Dictionary {
     let mut dictionary = Dictionary {
         bundle_sha256: bundle.sha256.clone(),
         shots: vec![shot("a.png"), shot("b.png"), shot("c.png")],
+        poses: Poses::AsTaken,
         support_features: Array4::from_shape_fn((3, 4, 2, 3), |(n, c, y, x)| {
             ((n * 24 + c * 6 + y * 3 + x) as f32).sin()
         }),
@@ -243,14 +244,21 @@ fn a_dictionary_that_contradicts_itself_is_neither_written_nor_read() {
     let fewer = whole.support_features.select(Axis(0), &[0, 1]);
     let calibration =
         Calibration { method: Method::LeaveOneShotOut, scores: vec![0.1, 0.2], false_alarm_rate: 0.1 };
-    let cases: [(Dictionary, &str); 9] = [
+    let roi = Some(Roi::from_inside(Array2::ones((2, 3))).unwrap());
+    let posed = concatenate![Axis(0), whole.support_features, whole.support_features, fewer, fewer, fewer];
+    let cases: [(Dictionary, &str); 11] = [
         (
             Dictionary { roi: Some(Roi::from_inside(Array2::ones((3, 3))).unwrap()), ..whole.clone() },
             "roi of shape [3, 3]",
         ),
+        (Dictionary { poses: Poses::Flips, ..whole.clone() }, "lists 3 shots in 4 poses"),
+        (
+            Dictionary { poses: Poses::Flips, support_features: posed, roi, ..whole.clone() },
+            "--augment-support",
+        ),
         (
             Dictionary { support_features: fewer, ..whole.clone() },
-            "lists 3 shots but holds the features of 2",
+            "lists 3 shots in 1 poses but holds the features of 2 images",
         ),
         (
             Dictionary { shots: [&whole.shots[..2], &whole.shots[..1]].concat(), ..whole.clone() },

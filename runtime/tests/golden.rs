@@ -81,7 +81,7 @@ impl Golden {
         }
         self.check::<Ix3>("energy_map", maps.view());
         for (i, image) in query.outer_iter().enumerate() {
-            let (map, gradient) = coder.energy_map_and_gradient(image);
+            let (map, gradient) = coder.energy_map_and_gradient(image, None);
             maps.index_axis_mut(Axis(0), i).assign(&map);
             gradients.index_axis_mut(Axis(0), i).assign(&gradient);
         }

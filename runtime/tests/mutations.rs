@@ -21,6 +21,7 @@ use sparsight_runtime::{
     dictionary::{AtomSelection, Dictionary, Shot},
     replace::sha256_hex,
 };
+use sparsight_schemas::Poses;
 
 #[path = "../fuzz/src/lib.rs"]
 mod promises;
@@ -250,6 +251,7 @@ fn no_dictionary_breaks_a_promise() {
     let mut whole = Dictionary {
         bundle_sha256: bundle.sha256.clone(),
         shots: vec![shot("a.png"), shot("b.png")],
+        poses: Poses::AsTaken,
         support_features: Array4::from_shape_fn((2, 16, 4, 4), |(n, c, y, x)| {
             ((n * 256 + c * 16 + y * 4 + x) as f32).sin()
         }),

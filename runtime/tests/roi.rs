@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use ndarray::{Array2, Array3, Array4, Axis};
+use ndarray::{Array2, Array3, Array4, ArrayView2, Axis};
 use proptest::{collection::vec, prelude::*, sample::select};
 use sparsight_runtime::{
     backbone::{Options, Provider},
@@ -13,9 +13,9 @@ use sparsight_runtime::{
     dictionary::{Dictionary, Shot},
     replace::sha256_hex,
     roi::Roi,
-    sparse_coding::{codes, energy_map, unfold},
+    sparse_coding::{Coder, codes, dictionary, energy_map, unfold},
 };
-use sparsight_schemas::SparseCodingConfig;
+use sparsight_schemas::{Poses, SparseCodingConfig};
 
 const SIDE: usize = 5;
 
@@ -45,6 +45,7 @@ fn energies(
     let dictionary = Dictionary {
         bundle_sha256: String::new(),
         shots: (0..support.dim().0).map(shot).collect(),
+        poses: Poses::AsTaken,
         support_features: support.clone(),
         roi: Some(roi.clone()),
         selection: None,
@@ -88,6 +89,41 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// So with any region and the rest: the mean energy of all is theirs, weighted by how many positions they have.
+    #[test]
+    fn the_gradients_of_two_regions_add_up_to_that_of_both(
+        support in features(2),
+        query in features(1),
+        roi in regions(),
+        receptive_field in select(&[1usize, 3][..]),
+    ) {
+        let config = SparseCodingConfig { receptive_field, ..SparseCodingConfig::default() };
+        let rest = roi.inside().mapv(|inside| 1.0 - inside);
+        prop_assume!(rest.sum() > 0.0);
+        let mut coder = Coder::new(&dictionary(support.view(), receptive_field), &config);
+        let image = query.index_axis(Axis(0), 0);
+        let mut weighted = |inside: Option<ArrayView2<f32>>| {
+            let positions = inside.map_or((SIDE * SIDE) as f32, |inside| inside.sum());
+            coder.energy_map_and_gradient(image, inside).1 * positions
+        };
+        let (within, beyond, all) = (weighted(Some(roi.inside())), weighted(Some(rest.view())), weighted(None));
+        let largest = all.iter().chain(&within).fold(0f32, |largest, value| largest.max(value.abs()));
+        prop_assert!((&within + &beyond - &all).iter().all(|rest| rest.abs() <= 1e-5 * largest + 1e-7));
+
+        // And nothing comes back to features that no position of the region sees.
+        let reach = receptive_field / 2;
+        for ((_, y, x), gradient) in within.indexed_iter() {
+            let seen = roi.inside().indexed_iter().any(|((ry, rx), inside)| {
+                *inside == 1.0 && ry.abs_diff(y) <= reach && rx.abs_diff(x) <= reach
+            });
+            prop_assert!(seen || *gradient == 0.0);
+        }
+    }
+}
+
 /// Five images of 3 x 32 x 32 that differ in noise.
 fn images() -> Vec<Array3<f32>> {
     let mut state = 1u32;
@@ -124,6 +160,10 @@ fn energy_score_and_threshold_are_those_of_the_positions_that_count() {
     }
     let mean = values.mean().unwrap();
     assert!((score.energy - mean).abs() <= 1e-6 * mean);
+    // The image's own gradient: a step down it lowers that mean.
+    let mut scorer = detector.with_dictionary(&dictionary).unwrap();
+    let (same, gradient) = scorer.score_and_gradient_map(images[4].view()).unwrap();
+    assert_eq!((same.energy, gradient.dim()), (score.energy, (32, 32)));
     assert_eq!(score.anomaly_score, anomaly_score(roi.values(score.scored_map.view()).view(), top_fraction));
 
     // The scores of the shots are those that the dictionary of the others gives.

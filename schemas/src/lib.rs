@@ -7,6 +7,7 @@
 mod config;
 mod geometry;
 mod manifest;
+mod poses;
 mod report;
 mod schedule;
 mod valid;
@@ -21,6 +22,7 @@ pub use geometry::FeatureGeometry;
 pub use manifest::{
     BUNDLE_FILES, MANIFEST_SCHEMA_VERSION, Manifest, Provenance, Tolerances, TrainingSummary,
 };
+pub use poses::Poses;
 pub use report::{
     CategoryFigures, EvaluationReport, MapFigures, PaperFigures, Protocol, Region, ScoreRecord, Spread,
 };

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Poses;
+
 /// What `sparsight score` says of one image. An image that could not be scored has `error` and no figures.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
@@ -88,6 +90,9 @@ pub struct Protocol {
     pub seed: u64,
     /// The share of good images that the calibrated threshold may mark a pixel of, between 0 and 1.
     pub false_alarm_rate: f64,
+    /// The poses in which each support image becomes atoms.
+    #[serde(default, skip_serializing_if = "Poses::are_as_taken")]
+    pub poses: Poses,
 }
 
 /// The figures of one category.

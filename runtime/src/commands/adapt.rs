@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 
 use sparsight_runtime::{
     bundle::Bundle,
@@ -15,6 +15,7 @@ use sparsight_runtime::{
     images::{FoundImage, find_images, image_size, read_image},
     roi::{Roi, check_aspect_ratio},
 };
+use sparsight_schemas::Poses;
 
 use super::{
     Exit,
@@ -47,6 +48,18 @@ pub struct Adapt {
     /// positions half of whose cell is white. It has the aspect ratio of the images, at any size
     #[arg(long, value_name = "MASK")]
     roi: Option<PathBuf>,
+    /// Take each image in other poses too, for parts that come in any: flips, rotations by right angles, or all eight.
+    /// The atoms that are kept are drawn from all poses. Rotations need square images
+    #[arg(
+        long,
+        value_name = "POSES",
+        require_equals = true,
+        num_args = 0..=1,
+        default_missing_value = "all",
+        conflicts_with = "roi",
+        value_parser = poses
+    )]
+    augment_support: Option<Poses>,
     /// Seed of that selection
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
@@ -57,7 +70,13 @@ pub struct Adapt {
 const EXAMPLE: &str = "\
 Example:
   sparsight adapt bundle good/000.png good/001.png good/002.png -o leather.dictionary
-  sparsight adapt bundle good/ -o leather.dictionary --roi mask.png --false-alarm-rate 0.05";
+  sparsight adapt bundle good/ -o leather.dictionary --roi mask.png --false-alarm-rate 0.05
+  sparsight adapt bundle good/ -o screws.dictionary --augment-support=rotations --max-atoms 1024";
+
+/// Poses from the command line.
+fn poses(text: &str) -> Result<Poses, String> {
+    Poses::named(text).ok_or_else(|| "must be flips, rotations or all".into())
+}
 
 /// A false alarm rate from the command line.
 pub fn rate(text: &str) -> Result<f64, String> {
@@ -80,6 +99,20 @@ fn read_roi(path: &Path, images: &[FoundImage], bundle: &Bundle) -> anyhow::Resu
     Roi::from_mask(&mask, &bundle.manifest).map_err(|error| anyhow!("{}: {error}", path.display()))
 }
 
+/// Refuses images that a right angle would squeeze.
+fn check_square(images: &[FoundImage]) -> anyhow::Result<()> {
+    for image in images {
+        match image_size(&image.path) {
+            Ok((width, height)) if width != height => bail!(
+                "{}: is not square, so that turned by a right angle it would be squeezed; use --augment-support=flips",
+                image.path.display()
+            ),
+            _ => {} // one that has no size is reported with its reason when it is read
+        }
+    }
+    Ok(())
+}
+
 impl Adapt {
     pub fn run(&self, verbose: bool) -> anyhow::Result<Exit> {
         let mut detector = self.backbone.open(&self.bundle, verbose)?;
@@ -91,7 +124,11 @@ impl Adapt {
             Some(max_atoms) => Some(AtomSelection { max_atoms: max_atoms.get(), seed: self.seed }),
             None => AtomSelection::new(&detector.bundle().manifest.sparse_coding, self.seed),
         };
-        let adaptation = Adaptation { false_alarm_rate: self.false_alarm_rate, selection, roi };
+        let (false_alarm_rate, poses) = (self.false_alarm_rate, self.augment_support.unwrap_or_default());
+        if poses.turn() {
+            check_square(&images)?;
+        }
+        let adaptation = Adaptation { false_alarm_rate, selection, roi, poses };
         let dictionary = detector.dictionary(&support, &adaptation)?;
         let _lock = lock(&self.output)?;
         dictionary.write(&self.output)?;

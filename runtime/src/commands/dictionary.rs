@@ -6,7 +6,6 @@ use std::{
 };
 
 use anyhow::bail;
-use ndarray::{Axis, stack};
 use sparsight_runtime::{
     bundle::Bundle,
     calibration::{Calibration, DEFAULT_FALSE_ALARM_RATE, Method},
@@ -132,8 +131,7 @@ impl Add {
         if support.is_empty() {
             bail!("{}: holds all of these images already; nothing was written", self.dictionary.display());
         }
-        let inputs: Vec<_> = support.iter().map(|image| image.input.view()).collect();
-        let features = detector.backbone_mut().features(stack(Axis(0), &inputs)?.view())?;
+        let features = detector.support_features(&support, dictionary.poses)?;
         let shots = support.into_iter().map(|image| image.shot).collect();
         dictionary.add(shots, features).map_err(at(&self.dictionary))?;
         replace(dictionary, before, &self.dictionary, detector.bundle())

@@ -185,6 +185,7 @@ fn dictionary_json(dictionary: &Dictionary) -> Value {
         "kind": "dictionary",
         "bundle_sha256": dictionary.bundle_sha256,
         "atoms": dictionary.atom_count(),
+        "poses": dictionary.poses,
         "roi": dictionary.roi.as_ref().map(roi_rows),
         "threshold": dictionary.threshold(),
         "false_alarm_rate": calibration.map(|c| c.false_alarm_rate),

@@ -12,7 +12,11 @@ pub fn summary(dictionary: &Dictionary) -> String {
         positions if dictionary.roi.is_some() => format!(", {positions} of {} positions count", h * w),
         _ => String::new(),
     };
-    format!("{}, {} atoms{roi}", count(dictionary.shots.len(), "shot"), dictionary.atom_count())
+    let poses = match dictionary.poses.count() {
+        1 => String::new(),
+        poses => format!(" in {poses} poses"),
+    };
+    format!("{}{poses}, {} atoms{roi}", count(dictionary.shots.len(), "shot"), dictionary.atom_count())
 }
 
 /// What the threshold promises and what it can't, one line each.

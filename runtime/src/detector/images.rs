@@ -65,7 +65,7 @@ impl Scorer<'_> {
     /// What [`Scorer::score_input`] and [`Scorer::gradient_map`] take: the image at the size of the bundle's input,
     /// \[3, H, W\] in \[0, 1\].
     pub fn input(&self, image: &RgbImage) -> Array3<f32> {
-        to_input(image, &self.detector.bundle.manifest.input)
+        to_input(image, &self.detector().bundle.manifest.input)
     }
 }
 

@@ -37,8 +37,8 @@ pub enum DictionaryFault {
     Version(u32),
     #[error("holds no shots; adapt again with at least one image")]
     NoShots,
-    #[error("lists {shots} shots but holds the features of {features}; adapt again")]
-    ShotCount { shots: usize, features: usize },
+    #[error("lists {shots} shots in {poses} poses but holds the features of {images} images; adapt again")]
+    ShotCount { shots: usize, poses: usize, images: usize },
     #[error("shots {0:?} and {1:?} have the same name or the same content; give each image once")]
     Duplicate(String, String),
     #[error("holds no shot named {0}; see sparsight dictionary list")]
@@ -49,6 +49,16 @@ pub enum DictionaryFault {
     MergedSelection,
     #[error("has another --roi than the first; adapt again with the same")]
     MergedRoi,
+    #[error("has another --augment-support than the first; adapt again with the same")]
+    MergedPoses,
+    #[error(
+        "a region of interest is of images as they were taken; adapt without --roi or without --augment-support"
+    )]
+    RoiInPoses,
+    #[error(
+        "images of {0} x {1} pixels can't be turned by a right angle; adapt with --augment-support=flips"
+    )]
+    NotSquare(usize, usize),
     #[error("{0}; adapt again")]
     Roi(#[from] RoiError),
     #[error("has a roi of shape {found:?}, its features say {expected:?}; adapt again")]

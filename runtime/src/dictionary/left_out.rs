@@ -15,7 +15,7 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(dictionary: &Dictionary, config: &SparseCodingConfig) -> Self {
-        let (shots, of_shot) = (dictionary.shots.len(), dictionary.positions());
+        let (shots, of_shot) = (dictionary.shots.len(), dictionary.positions_of_shot());
         let most = dictionary.selection.map_or(usize::MAX, |selection| selection.max_atoms);
         let by_lot = dictionary.positions_by_lot();
         let without = |shot: usize| {

@@ -2,8 +2,8 @@
 //! dictionary alone, and nothing allocated once the buffers have their size. The equations as they stand are in
 //! [`super::codes`] and [`super::energy_map`]; this is the same, fast.
 //!
-//! Positions lie in panels of 16, so that one instruction serves many of them, and panels in blocks that stay in the
-//! cache for all iterations.
+//! Positions lie in panels of 16, so that one instruction serves many of them, and panels in blocks that pass
+//! through all iterations together.
 
 mod neighbourhoods;
 
@@ -107,17 +107,21 @@ impl Coder {
     }
 
     /// The energy map, and the gradient \[d, h, w\] of its mean in the features, as [`super::features_gradient`] of one
-    /// image, in one pass.
+    /// image, in one pass. The mean is over the positions that are 1 in `inside` \[h, w\], 0 elsewhere; none for all.
     ///
     /// # Panics
-    /// If the atoms have not d l l values.
+    /// If the atoms have not d l l values, or `inside` has another shape than the map.
     pub fn energy_map_and_gradient(
         &mut self,
         features: ArrayView3<f32>,
+        inside: Option<ArrayView2<f32>>,
     ) -> (ArrayView2<'_, f32>, Array3<f32>) {
         let shape = self.read(features);
         let Self { matrices, neighbourhoods, buffers, energy_map } = self;
-        let slope = 2.0 / (energy_map.len() * matrices.atoms.inner()) as f32;
+        assert!(inside.is_none_or(|inside| inside.dim() == shape), "shape of what is inside");
+        let inside: Option<Vec<f32>> = inside.map(|inside| inside.iter().copied().collect());
+        let count = inside.as_ref().map_or(energy_map.len() as f32, |inside| inside.iter().sum());
+        let slope = 2.0 / (count * matrices.atoms.inner() as f32);
         let mut inputs = Vec::new(); // of every shrinkage
         for (block, energies) in energy_map.chunks_mut(BLOCK * LANES).enumerate() {
             buffers.read_block(matrices, neighbourhoods, block * BLOCK, energies.len());
@@ -125,6 +129,9 @@ impl Coder {
             buffers.iterate(matrices, |u| inputs.extend_from_slice(u));
             buffers.energies(matrices, energies);
             buffers.compute_residual(matrices);
+            if let Some(inside) = &inside {
+                buffers.limit_residual(&inside[block * BLOCK * LANES..][..energies.len()]);
+            }
             buffers.gradient(matrices, &inputs, slope);
             neighbourhoods.add_back(&buffers.residual, block * BLOCK);
         }
@@ -221,6 +228,16 @@ impl Buffers {
     fn compute_residual(&mut self, matrices: &Matrices) {
         let values = matrices.atoms.inner();
         matrices.minus_dictionary.multiply(&self.codes, Some(&self.z), &mut self.residual, values);
+    }
+
+    /// Leaves no residual at positions that are 0 in `inside`: nothing comes back from them.
+    fn limit_residual(&mut self, inside: &[f32]) {
+        let values = self.residual.len() / inside.len().div_ceil(LANES);
+        for (panel, inside) in self.residual.chunks_exact_mut(values).zip(inside.chunks(LANES)) {
+            for row in panel {
+                row.iter_mut().zip(inside).for_each(|(residual, inside)| *residual *= inside);
+            }
+        }
     }
 
     /// The energies of the block's positions, |z - D a|^2 / m.

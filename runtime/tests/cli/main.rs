@@ -12,6 +12,7 @@ mod coming;
 #[cfg(unix)]
 mod killing;
 mod outputs;
+mod posing;
 mod providers;
 mod regions;
 mod sandbox;

@@ -11,7 +11,7 @@ use sparsight_runtime::{
     detector::Detector,
     replace::{check_replaceable, replace_file},
 };
-use sparsight_schemas::{DataConfig, Protocol};
+use sparsight_schemas::{DataConfig, Poses, Protocol};
 use sparsight_trainer::{
     categories::read_categories,
     evaluation::{Baseline, Map, Plan, csv, evaluate, page, scores_to_take, table},
@@ -52,6 +52,17 @@ pub struct EvaluateArgs {
     /// Share of good images that the calibrated threshold may mark a pixel of, above 0 and below 1
     #[arg(long, value_name = "R", default_value_t = DEFAULT_FALSE_ALARM_RATE, value_parser = rate)]
     false_alarm_rate: f64,
+    /// Take each support image in other poses too: flips, rotations by right angles, or all eight; as sparsight adapt does,
+    /// but images that are not square are turned at the input's size, where all are squeezed alike
+    #[arg(
+        long,
+        value_name = "POSES",
+        require_equals = true,
+        num_args = 0..=1,
+        default_missing_value = "all",
+        value_parser = poses
+    )]
+    augment_support: Option<Poses>,
     /// Maps to take figures of; product is energy times gradient. The first is the one in the pictures
     #[arg(
         long,
@@ -143,6 +154,7 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
             runs: args.runs as usize,
             seed: args.seed,
             false_alarm_rate: args.false_alarm_rate,
+            poses: args.augment_support.unwrap_or_default(),
         },
         maps: once_each(args.maps),
         baselines: if args.no_baselines { Vec::new() } else { once_each(args.baselines) },
@@ -174,6 +186,10 @@ fn once_each<A: Into<T>, T: PartialEq>(arguments: Vec<A>) -> Vec<T> {
         }
     }
     chosen
+}
+
+fn poses(argument: &str) -> Result<Poses, String> {
+    Poses::named(argument).ok_or_else(|| "must be flips, rotations or all".into())
 }
 
 fn rate(argument: &str) -> Result<f64, String> {

@@ -71,6 +71,7 @@ mod tests {
     use ndarray::{Array, Array3, Array4, array};
     use proptest::prelude::*;
     use sparsight_runtime::dictionary::{AtomSelection, Shot};
+    use sparsight_schemas::Poses;
 
     use super::*;
 
@@ -80,6 +81,7 @@ mod tests {
         Dictionary {
             bundle_sha256: String::new(),
             shots,
+            poses: Poses::AsTaken,
             support_features,
             selection,
             shot_maps: None,

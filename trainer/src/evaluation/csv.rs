@@ -43,7 +43,7 @@ fn quoted(cell: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sparsight_schemas::{CategoryFigures, MapFigures, PaperFigures, Protocol, Spread};
+    use sparsight_schemas::{CategoryFigures, MapFigures, PaperFigures, Poses, Protocol, Spread};
 
     use super::*;
 
@@ -65,7 +65,7 @@ mod tests {
         let report = EvaluationReport {
             bundle: String::new(),
             bundle_sha256: String::new(),
-            protocol: Protocol { shots: 1, runs: 1, seed: 0, false_alarm_rate: 0.1 },
+            protocol: Protocol { shots: 1, runs: 1, seed: 0, false_alarm_rate: 0.1, poses: Poses::AsTaken },
             categories: vec![category],
         };
         let text = csv(&report);

@@ -186,7 +186,7 @@ fn text(raw: &str) -> String {
 #[cfg(test)]
 mod tests {
     use image::Rgb;
-    use sparsight_schemas::{CategoryFigures, EvaluationReport, MapFigures, Protocol, Spread};
+    use sparsight_schemas::{CategoryFigures, EvaluationReport, MapFigures, Poses, Protocol, Spread};
 
     use super::*;
 
@@ -223,7 +223,7 @@ mod tests {
         let report = EvaluationReport {
             bundle: "demo \"x\"".into(),
             bundle_sha256: "0".repeat(64),
-            protocol: Protocol { shots: 2, runs: 3, seed: 0, false_alarm_rate: 0.1 },
+            protocol: Protocol { shots: 2, runs: 3, seed: 0, false_alarm_rate: 0.1, poses: Poses::AsTaken },
             categories: vec![category],
         };
         Evaluation { report, pictures: vec![pictures] }

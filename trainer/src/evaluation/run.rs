@@ -91,8 +91,8 @@ pub fn take_run(
     plan: &Plan,
     scored: &impl Fn(),
 ) -> Result<Vec<MethodRun>, DetectorError> {
-    let rate = plan.protocol.false_alarm_rate;
-    let adaptation = Adaptation { false_alarm_rate: rate, ..Adaptation::default() };
+    let (rate, poses) = (plan.protocol.false_alarm_rate, plan.protocol.poses);
+    let adaptation = Adaptation { false_alarm_rate: rate, poses, ..Adaptation::default() };
     let images: Vec<SupportImage> = support.iter().map(|good| good.support.clone()).collect();
     let inputs: Vec<ArrayView3<f32>> = images.iter().map(|image| image.input.view()).collect();
     let dictionary = detectors.detector.dictionary(&images, &adaptation)?;

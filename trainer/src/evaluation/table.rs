@@ -88,7 +88,7 @@ fn write_aligned(text: &mut String, rows: &[Vec<String>]) {
 
 #[cfg(test)]
 mod tests {
-    use sparsight_schemas::{CategoryFigures, MapFigures, PaperFigures, Protocol, Spread};
+    use sparsight_schemas::{CategoryFigures, MapFigures, PaperFigures, Poses, Protocol, Spread};
 
     use super::*;
 
@@ -115,7 +115,7 @@ mod tests {
         let report = EvaluationReport {
             bundle: "demo".into(),
             bundle_sha256: "0123456789abcdef".repeat(4),
-            protocol: Protocol { shots: 10, runs: 1, seed: 3, false_alarm_rate: 0.1 },
+            protocol: Protocol { shots: 10, runs: 1, seed: 3, false_alarm_rate: 0.1, poses: Poses::AsTaken },
             categories: vec![
                 figures("casting", Some(0.9), None),
                 figures("fabric", None, None),
