@@ -10,6 +10,7 @@ use sparsight_runtime::{
     images::{find_images, read_image, to_input},
     replace::sha256_hex,
 };
+use sparsight_schemas::Poses;
 
 use super::{median, products};
 
@@ -108,6 +109,10 @@ impl Scoring {
             self.detector.backbone_mut().features(image.insert_axis(Axis(0)))?;
         }
         round.push(("ten_backbones_ms".into(), since(begin)));
+        let begin = Instant::now();
+        self.detector.support_features(&self.support, Poses::AsTaken)?;
+        self.detector.with_dictionary(&self.few_shots)?;
+        round.push(("adapt_10_uncalibrated_ms".into(), since(begin)));
         let begin = Instant::now();
         self.detector.dictionary(&self.support, &Adaptation::default())?;
         round.push(("adapt_10_ms".into(), since(begin)));

@@ -33,25 +33,38 @@ pub fn measure(bundle: Option<&Path>) -> anyhow::Result<Value> {
         let mut session = open(&environment, &bundle.read("backbone.onnx")?)?;
         let image = Array4::from_elem((1, 3, input.height, input.width), 0.5f32);
         report["bare_backbone_ms"] = json!(run(&mut session, &image, 50)?);
+        let features = bundle.manifest.features;
+        let gradient = Array4::from_elem((1, features.channels, features.height, features.width), 0.1f32);
+        let mut session = open(&environment, &bundle.read("backbone_vjp.onnx")?)?;
+        report["bare_vjp_ms"] = json!(run_with(&mut session, 20, |session| {
+            let inputs =
+                ort::inputs![TensorRef::from_array_view(&image)?, TensorRef::from_array_view(&gradient)?];
+            session.run(inputs).map(drop)
+        })?);
     }
     Ok(report)
 }
 
-/// Milliseconds of a run.
+/// Milliseconds of a run of a graph with one input.
 fn run<D: Dimension + 'static>(
     session: &mut Session,
     input: &Array<f32, D>,
     times: usize,
 ) -> anyhow::Result<f64> {
+    // A tensor for each run: a clone of one waits for itself in ort 2.0.0-rc.15.
+    run_with(session, times, |session| {
+        session.run(ort::inputs![TensorRef::from_array_view(input)?]).map(drop)
+    })
+}
+
+/// Milliseconds of `run`.
+fn run_with(
+    session: &mut Session,
+    times: usize,
+    mut run: impl FnMut(&mut Session) -> ort::Result<()>,
+) -> anyhow::Result<f64> {
     let mut failed = None;
-    let time = milliseconds(times, || {
-        // A tensor for each run: a clone of one waits for itself in ort 2.0.0-rc.15.
-        let run =
-            TensorRef::from_array_view(input).and_then(|input| session.run(ort::inputs![input]).map(drop));
-        if let Err(error) = run {
-            failed = Some(error);
-        }
-    });
+    let time = milliseconds(times, || failed = run(session).err().or(failed.take()));
     match failed {
         Some(error) => Err(error).context("running a graph"),
         None => Ok(time),
