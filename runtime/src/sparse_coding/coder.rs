@@ -61,8 +61,10 @@ struct Buffers {
     codes: Vec<Lanes>,
     /// What is to become the codes, A rows.
     next: Vec<Lanes>,
-    /// z - D a, m rows.
+    /// z - D a, and at last the gradient in z, m rows.
     residual: Vec<Lanes>,
+    /// What every shrinkage was given, A rows each; for the gradient alone.
+    inputs: Vec<Lanes>,
 }
 
 impl Coder {
@@ -122,19 +124,19 @@ impl Coder {
         let inside: Option<Vec<f32>> = inside.map(|inside| inside.iter().copied().collect());
         let count = inside.as_ref().map_or(energy_map.len() as f32, |inside| inside.iter().sum());
         let slope = 2.0 / (count * matrices.atoms.inner() as f32);
-        let mut inputs = Vec::new(); // of every shrinkage
+        let mut inputs = std::mem::take(&mut buffers.inputs);
         for (block, energies) in energy_map.chunks_mut(BLOCK * LANES).enumerate() {
             buffers.read_block(matrices, neighbourhoods, block * BLOCK, energies.len());
             inputs.clear();
             buffers.iterate(matrices, |u| inputs.extend_from_slice(u));
             buffers.energies(matrices, energies);
-            buffers.compute_residual(matrices);
-            if let Some(inside) = &inside {
-                buffers.limit_residual(&inside[block * BLOCK * LANES..][..energies.len()]);
-            }
             buffers.gradient(matrices, &inputs, slope);
+            if let Some(inside) = &inside {
+                buffers.limit_gradient(&inside[block * BLOCK * LANES..][..energies.len()]);
+            }
             neighbourhoods.add_back(&buffers.residual, block * BLOCK);
         }
+        self.buffers.inputs = inputs;
         let gradient = self.neighbourhoods.take_gradient(features.dim());
         (self.map(shape), gradient)
     }
@@ -200,9 +202,8 @@ impl Buffers {
         if atoms > values {
             return self.energies_of_residual(matrices, energies);
         }
-        // With u = a + D'z - D'D a, which is what the next iteration would begin with, 2 a'D'z - a'D'D a is
-        // a'(D'z - a + u).
-        matrices.step.multiply(&self.codes, Some(&self.correlations), &mut self.next, atoms);
+        // With u = a + D'z - D'D a, 2 a'D'z - a'D'D a is a'(D'z - a + u).
+        self.begin_next(matrices);
         for (panel, energies) in energies.chunks_mut(LANES).enumerate() {
             let (z, rows) = (panel * values..(panel + 1) * values, panel * atoms..(panel + 1) * atoms);
             let square = squares(&self.z[z.clone()]);
@@ -224,53 +225,54 @@ impl Buffers {
         }
     }
 
-    /// z - D a.
-    fn compute_residual(&mut self, matrices: &Matrices) {
-        let values = matrices.atoms.inner();
-        matrices.minus_dictionary.multiply(&self.codes, Some(&self.z), &mut self.residual, values);
+    /// a + D'(z - D a): what the next iteration would begin with.
+    fn begin_next(&mut self, matrices: &Matrices) {
+        matrices.step.multiply(&self.codes, Some(&self.correlations), &mut self.next, matrices.atoms.rows());
     }
 
-    /// Leaves no residual at positions that are 0 in `inside`: nothing comes back from them.
-    fn limit_residual(&mut self, inside: &[f32]) {
+    /// Leaves no gradient at positions that are 0 in `inside`.
+    fn limit_gradient(&mut self, inside: &[f32]) {
         let values = self.residual.len() / inside.len().div_ceil(LANES);
         for (panel, inside) in self.residual.chunks_exact_mut(values).zip(inside.chunks(LANES)) {
             for row in panel {
-                row.iter_mut().zip(inside).for_each(|(residual, inside)| *residual *= inside);
+                row.iter_mut().zip(inside).for_each(|(gradient, inside)| *gradient *= inside);
             }
         }
     }
 
     /// The energies of the block's positions, |z - D a|^2 / m.
     fn energies_of_residual(&mut self, matrices: &Matrices, energies: &mut [f32]) {
-        self.compute_residual(matrices);
         let values = matrices.atoms.inner();
+        matrices.minus_dictionary.multiply(&self.codes, Some(&self.z), &mut self.residual, values);
         for (panel, energies) in energies.chunks_mut(LANES).enumerate() {
             mean(squares(&self.residual[panel * values..][..values]), values, energies);
         }
     }
 
-    /// Turns the residual r = z - D a into `slope` (r + D s), the gradient in z of what has the slope `slope` r in r;
-    /// `inputs` are those of every shrinkage. s is what comes back through all iterations.
+    /// `slope` (r - D s), the gradient in z of what has the slope `slope` r in r = z - D a; `inputs` are those of every
+    /// shrinkage. s is what comes back of D'r through all iterations, and r - D s is z - D (a + s): one product with D.
     fn gradient(&mut self, matrices: &Matrices, inputs: &[Lanes], slope: f32) {
-        let Self { correlations, codes, next, residual, z } = self;
-        residual.as_flattened_mut().iter_mut().for_each(|value| *value *= slope);
-        // E falls with the codes by D'r; of what comes back, all signs are turned, as -D turns them again.
-        let atoms = matrices.atoms.rows();
-        matrices.atoms.multiply(residual, None, codes, atoms);
-        correlations.fill([0.0; LANES]);
+        self.begin_next(matrices);
+        let Self { correlations, codes, next, residual, z, .. } = self;
+        let sums = correlations; // a + s, from a on
+        for ((sum, code), next) in
+            sums.as_flattened_mut().iter_mut().zip(codes.as_flattened_mut()).zip(next.as_flattened())
+        {
+            *sum = *code;
+            *code = next - *code; // D'r
+        }
         let inputs = inputs.chunks_exact(codes.len().max(1));
         for (n, (u, &lambda)) in inputs.zip(&matrices.lambdas).enumerate().rev() {
             multiply_by_slope(codes, u, lambda, matrices.shrinkage, matrices.tau);
-            let sums = correlations.as_flattened_mut().iter_mut();
+            let sums = sums.as_flattened_mut().iter_mut();
             sums.zip(codes.as_flattened()).for_each(|(sum, gradient)| *sum += gradient);
             if n > 0 {
-                matrices.step.multiply(codes, None, next, atoms);
+                matrices.step.multiply(codes, None, next, matrices.step.rows());
                 std::mem::swap(codes, next);
             }
         }
-        let values = matrices.minus_dictionary.rows();
-        matrices.minus_dictionary.multiply(correlations, Some(residual), z, values);
-        std::mem::swap(z, residual);
+        matrices.minus_dictionary.multiply(sums, Some(z), residual, matrices.minus_dictionary.rows());
+        residual.as_flattened_mut().iter_mut().for_each(|value| *value *= slope);
     }
 }
 
