@@ -186,6 +186,20 @@ fn is_width(channels: usize) -> bool {
     (1..=MOST_CHANNELS).contains(&channels) && channels.is_multiple_of(NORM_GROUPS)
 }
 
+/// Whether a neighbourhood of this side is centred on a position, and not too large for any features.
+fn is_receptive_field(side: usize) -> bool {
+    !side.is_multiple_of(2) && side <= 15
+}
+
+impl Config {
+    /// The sparse coding that the weights are trained with: [`Config::sparse_coding`], but for the receptive field if
+    /// `training` has one of its own.
+    pub fn trained_sparse_coding(&self) -> SparseCodingConfig {
+        let receptive_field = self.training.receptive_field.unwrap_or(self.sparse_coding.receptive_field);
+        SparseCodingConfig { receptive_field, ..self.sparse_coding }
+    }
+}
+
 impl BackboneConfig {
     /// Name and shape of every parameter (convolutions OIHW, norms \[C\]), in the order of the forward pass.
     pub fn parameters(&self) -> Vec<(String, Vec<usize>)> {
@@ -253,7 +267,7 @@ impl InputConfig {
 impl SparseCodingConfig {
     /// What is wrong with the settings, if anything.
     pub fn validate(&self) -> Result<(), Violation> {
-        if self.receptive_field.is_multiple_of(2) || self.receptive_field > 15 {
+        if !is_receptive_field(self.receptive_field) {
             return Err(Violation::ReceptiveField(self.receptive_field));
         }
         if !(1..=1000).contains(&self.steps) {

@@ -22,6 +22,8 @@ pub enum Violation {
     FeatureChannelsNotInGroups(usize),
     #[error("{0}; must be odd and at most 15")]
     ReceptiveField(usize),
+    #[error("{0}; must be odd and at most 15")]
+    TrainingReceptiveField(usize),
     #[error("{0} iterations; must be 1 to 1000")]
     SparseCodingSteps(usize),
     #[error("{0}; must be positive and at most 1e9")]
@@ -95,6 +97,7 @@ impl Violation {
             Self::StridesPerStage { .. } | Self::Stride(_) => "backbone.strides",
             Self::FeatureChannelsNotInGroups(_) => "backbone.feature_channels",
             Self::ReceptiveField(_) => "sparse_coding.receptive_field",
+            Self::TrainingReceptiveField(_) => "training.receptive_field",
             Self::SparseCodingSteps(_) => "sparse_coding.steps",
             Self::LambdaMax(_) => "sparse_coding.lambda_max",
             Self::LambdaStar { .. } => "sparse_coding.lambda_star",

@@ -85,6 +85,7 @@ const BROKEN_CONFIGS: &[(&str, &str)] = &[
     ("episodes: {tasks: 0}", "episodes.tasks: 0; must be at least 1 (line 1)"),
     ("episodes: {shots: 0}", "episodes.shots: 0; must be at least 1 (line 1)"),
     ("episodes: {queries: 0}", "episodes.queries: 0; must be at least 1 (line 1)"),
+    ("training: {receptive_field: 2}", "training.receptive_field: 2; must be odd and at most 15 (line 1)"),
     ("training: {checkpoint_every: 0}", "training.checkpoint_every: 0; must be at least 1 (line 1)"),
     ("langevin: {step_size: -1}", "langevin.step_size: -1.0; must be between 0 and 1e9 (line 1)"),
     ("langevin: {noise_std: 1e39}", "langevin.noise_std: 1e39; must be between 0 and 1e9 (line 1)"),

@@ -74,9 +74,10 @@ pub fn langevin_sheet<B: Backend>(
     episode: &Episode,
     device: &B::Device,
 ) -> Result<RgbImage, ShapeError> {
-    let model = EnergyModel::new(&config.input, &config.backbone, &config.sparse_coding, weights);
+    let sparse_coding = config.trained_sparse_coding();
+    let model = EnergyModel::new(&config.input, &config.backbone, &sparse_coding, weights);
     let geometry = FeatureGeometry::new(&config.input, &config.backbone);
-    let tensors = EpisodeTensors::new(episode, &geometry, &config.sparse_coding, device);
+    let tensors = EpisodeTensors::new(episode, &geometry, &sparse_coding, device);
     let atoms = model.adapt(tensors.support, tensors.atoms);
     let mut states = vec![episode.positives.clone(), episode.negatives.clone()];
     let mut x = tensors.negatives;

@@ -97,6 +97,22 @@ fn a_resumed_run_ends_exactly_where_an_uninterrupted_one_does() {
 }
 
 #[test]
+fn a_run_may_be_trained_in_other_neighbourhoods_than_it_is_read_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    categories(&data);
+    let trained = |name: &str, read: usize, trained: Option<usize>| {
+        let mut config = config(&data, 3);
+        config.sparse_coding.receptive_field = read;
+        config.training.receptive_field = trained;
+        run(&config, None, &folder.path().join(name)).unwrap().parameters
+    };
+    let (wide, narrow) = (trained("wide", 3, None), trained("narrow", 1, None));
+    assert_ne!(wide, narrow);
+    assert_eq!(trained("read one by one", 1, Some(3)), wide);
+}
+
+#[test]
 fn a_loss_that_is_not_finite_stops_the_run_with_the_step_and_the_categories() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::LARGEST_SCALE;
+use super::{LARGEST_SCALE, is_receptive_field};
 use crate::Violation;
 
 /// Where training images come from.
@@ -183,6 +183,10 @@ pub struct TrainingConfig {
     pub validate_every: usize,
     /// Folder of the run: checkpoints, metrics, curves.
     pub output: String,
+    /// Receptive field of sparse coding while the weights are trained, if another than `sparse_coding.receptive_field`:
+    /// features that were trained in wider neighbourhoods may be read one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receptive_field: Option<usize>,
 }
 
 impl Default for EpisodeConfig {
@@ -240,7 +244,13 @@ impl Default for OptimizerConfig {
 
 impl Default for TrainingConfig {
     fn default() -> Self {
-        Self { steps: 1000, checkpoint_every: 100, validate_every: 100, output: "runs/default".into() }
+        Self {
+            steps: 1000,
+            checkpoint_every: 100,
+            validate_every: 100,
+            output: "runs/default".into(),
+            receptive_field: None,
+        }
     }
 }
 
@@ -387,6 +397,10 @@ impl TrainingConfig {
         at_least_one(&[
             ("training.checkpoint_every", self.checkpoint_every),
             ("training.validate_every", self.validate_every),
-        ])
+        ])?;
+        match self.receptive_field {
+            Some(side) if !is_receptive_field(side) => Err(Violation::TrainingReceptiveField(side)),
+            _ => Ok(()),
+        }
     }
 }

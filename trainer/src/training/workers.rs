@@ -87,9 +87,10 @@ fn task<B: AutodiffBackend>(
     share: f64,
     device: &B::Device,
 ) -> (GradientsParams, Terms) {
-    let model = EnergyModel::new(&config.input, &config.backbone, &config.sparse_coding, weights);
+    let sparse_coding = config.trained_sparse_coding();
+    let model = EnergyModel::new(&config.input, &config.backbone, &sparse_coding, weights);
     let geometry = FeatureGeometry::new(&config.input, &config.backbone);
-    let tensors = EpisodeTensors::new(episode, &geometry, &config.sparse_coding, device);
+    let tensors = EpisodeTensors::new(episode, &geometry, &sparse_coding, device);
     let loss = episode_loss(&model, weights, tensors, &config.langevin, &config.objective);
     let terms = Terms::new(&loss, episode);
     let gradients = GradientsParams::from_grads(loss.total.mul_scalar(share).backward(), weights);
