@@ -112,10 +112,14 @@ pub struct NegativeKinds {
 pub struct LangevinConfig {
     /// Steps from the negative to the sample.
     pub steps: usize,
-    /// Step size on the energy of Eq. (8), a mean.
+    /// Step size on the energy of Eq. (8), a mean; or on its logarithm, where the steps are relative.
     pub step_size: f64,
     /// Standard deviation of the noise, in units of the image's range [0, 1].
     pub noise_std: f64,
+    /// Whether each image's gradient is divided by its energy, so that a step descends log E: what it changes no longer
+    /// depends on the energy's scale, which training moves.
+    #[serde(skip_serializing_if = "std::ops::Not::not")] // bundles that don't need it stay as they were
+    pub relative: bool,
 }
 
 /// Weights of the terms of the loss: those of Eq. (12), and the dense one. A term of weight 0 is not computed.
@@ -217,7 +221,7 @@ impl Default for NegativeKinds {
 
 impl Default for LangevinConfig {
     fn default() -> Self {
-        Self { steps: 5, step_size: 200.0, noise_std: 0.005 }
+        Self { steps: 5, step_size: 200.0, noise_std: 0.005, relative: false }
     }
 }
 

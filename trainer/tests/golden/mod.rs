@@ -90,7 +90,12 @@ impl Golden {
                 tau: c.tau,
                 ..SparseCodingConfig::default()
             },
-            langevin: LangevinConfig { steps: 5, step_size: c.step_size, noise_std: c.noise_std },
+            langevin: LangevinConfig {
+                steps: 5,
+                step_size: c.step_size,
+                noise_std: c.noise_std,
+                relative: false,
+            },
             objective: ObjectiveConfig { eta_rec: c.eta_rec, eta_cd: c.eta_cd, ..ObjectiveConfig::default() },
             tensors: tensors.collect(),
         }
