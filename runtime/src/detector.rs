@@ -1,4 +1,4 @@
-//! A bundle at work: it adapts to a support. [`scorer`] scores queries with what comes of that. How the steps are done is
+//! A bundle at work: it adapts to a support. A [`Scorer`] scores queries with what comes of that. How the steps are done is
 //! elsewhere.
 
 mod images;
