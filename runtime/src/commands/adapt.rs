@@ -19,7 +19,7 @@ use sparsight_schemas::Poses;
 
 use super::{
     Exit,
-    destinations::{lock, refuse_to_replace},
+    destinations::{lock, refuse_to_replace, refuse_to_replace_what_is_read},
     promise::{promise, summary},
     session::{BackboneFlags, note},
     support::read_support,
@@ -49,7 +49,7 @@ pub struct Adapt {
     #[arg(long, value_name = "MASK")]
     roi: Option<PathBuf>,
     /// Take each image in other poses too, for parts that come in any: flips, rotations by right angles, or all eight.
-    /// The atoms that are kept are drawn from all poses. Rotations need square images
+    /// Not with --roi. The atoms that are kept are drawn from all poses. Rotations need square images
     #[arg(
         long,
         value_name = "POSES",
@@ -60,7 +60,7 @@ pub struct Adapt {
         value_parser = poses
     )]
     augment_support: Option<Poses>,
-    /// Seed of that selection
+    /// Seed of the selection of atoms
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
@@ -100,7 +100,7 @@ fn read_roi(path: &Path, images: &[FoundImage], bundle: &Bundle) -> anyhow::Resu
 }
 
 /// Refuses images that a right angle would squeeze.
-fn check_square(images: &[FoundImage]) -> anyhow::Result<()> {
+pub fn check_square(images: &[FoundImage]) -> anyhow::Result<()> {
     for image in images {
         match image_size(&image.path) {
             Ok((width, height)) if width != height => bail!(
@@ -118,6 +118,8 @@ impl Adapt {
         let mut detector = self.backbone.open(&self.bundle, verbose)?;
         let images = find_images(&self.images)?;
         refuse_to_replace(&images, &self.output)?;
+        let read: Vec<&Path> = std::iter::once(&self.bundle).chain(&self.roi).map(PathBuf::as_path).collect();
+        refuse_to_replace_what_is_read(&read, &self.output)?;
         let roi = self.roi.as_deref().map(|mask| read_roi(mask, &images, detector.bundle())).transpose()?;
         let support = read_support(&images, &detector.bundle().manifest.input, &[])?;
         let selection = match self.max_atoms {

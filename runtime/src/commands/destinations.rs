@@ -1,4 +1,4 @@
-//! Where results go. No two results share a file, and none replaces an image that it was made from.
+//! Where results go. No two results share a file, and none replaces what it was made from.
 
 use std::{
     collections::HashMap,
@@ -44,6 +44,22 @@ pub fn refuse_to_replace(images: &[FoundImage], file: &Path) -> anyhow::Result<(
     let Ok(real) = file.canonicalize() else { return Ok(()) };
     match images.iter().find(|image| image.path.canonicalize().is_ok_and(|path| path == real)) {
         Some(_) => bail!("{}: is one of the images, and would be replaced; write elsewhere", file.display()),
+        None => Ok(()),
+    }
+}
+
+/// Checks that `file` is none of the files that a command reads besides images, nor one of a folder that it reads.
+///
+/// # Errors
+/// It is one of them.
+pub fn refuse_to_replace_what_is_read(read: &[&Path], file: &Path) -> anyhow::Result<()> {
+    let Ok(real) = file.canonicalize() else { return Ok(()) };
+    match read.iter().find(|path| path.canonicalize().is_ok_and(|path| real.starts_with(path))) {
+        Some(path) => bail!(
+            "{}: is what this command reads ({}), and would be replaced; write elsewhere",
+            file.display(),
+            path.display()
+        ),
         None => Ok(()),
     }
 }

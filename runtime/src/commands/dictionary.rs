@@ -14,8 +14,8 @@ use sparsight_runtime::{
 };
 
 use super::{
-    Exit,
-    destinations::lock,
+    Exit, adapt,
+    destinations::{lock, refuse_to_replace_what_is_read},
     promise::{promise, summary},
     session::{BackboneFlags, note},
     support::read_support,
@@ -127,6 +127,9 @@ impl Add {
         let mut dictionary = dictionary::Dictionary::read_for(&self.dictionary, detector.bundle())?;
         let before = dictionary.calibration.clone();
         let images = find_images(&self.images)?;
+        if dictionary.poses.turn() {
+            adapt::check_square(&images)?;
+        }
         let support = read_support(&images, &detector.bundle().manifest.input, &dictionary.shots)?;
         if support.is_empty() {
             bail!("{}: holds all of these images already; nothing was written", self.dictionary.display());
@@ -152,6 +155,7 @@ impl Remove {
 impl Merge {
     fn run(&self) -> anyhow::Result<Exit> {
         let bundle = self.trust.open(&self.bundle)?;
+        refuse_to_replace_what_is_read(&[&self.bundle], &self.output)?;
         let _lock = lock(&self.output)?;
         let read = |path: &PathBuf| dictionary::Dictionary::read_for(path, &bundle);
         let all = self.dictionaries.iter().map(read).collect::<Result<Vec<_>, _>>()?;

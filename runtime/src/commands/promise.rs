@@ -5,6 +5,9 @@ use sparsight_runtime::{
     dictionary::Dictionary,
 };
 
+/// More images than anyone calibrates with.
+const LARGEST_COUNT: usize = 100_000_000;
+
 /// Size of a dictionary in words.
 pub fn summary(dictionary: &Dictionary) -> String {
     let (_, _, h, w) = dictionary.support_features.dim();
@@ -51,10 +54,13 @@ pub fn promise(calibration: Option<&Calibration>) -> Vec<String> {
     );
     if kept > wanted + 1e-9 {
         let needed = images_needed(wanted).max(fewest);
-        limit += &format!(
-            "; the {} asked for take {needed}: add shots, or give other good images to sparsight calibrate",
-            percent(wanted)
-        );
+        limit += &match needed {
+            ..=LARGEST_COUNT => format!(
+                "; the {} asked for take {needed}: add shots, or give other good images to sparsight calibrate",
+                percent(wanted)
+            ),
+            _ => format!("; the rate of {wanted:e} asked for is out of reach of any number of images"),
+        };
     }
     let silent = "it promises nothing for images taken in another way, nor how many anomalies are found";
     vec![threshold, limit, silent.into()]
@@ -96,6 +102,15 @@ mod tests {
         let lines = promised(Method::HeldOut, 50, 0.001);
         assert!(lines[1].contains("with 50 held-out images"), "{lines:?}");
         assert!(lines[1].contains("1/51 (2 %); the 0.1 % asked for take 999: "), "{lines:?}");
+    }
+
+    #[test]
+    fn a_rate_that_no_number_of_images_keeps_is_out_of_reach() {
+        let lines = promised(Method::HeldOut, 50, 1e-300);
+        assert!(
+            lines[1].ends_with("the rate of 1e-300 asked for is out of reach of any number of images"),
+            "{lines:?}"
+        );
     }
 
     #[test]

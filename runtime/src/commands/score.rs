@@ -28,7 +28,7 @@ use self::{
 };
 use super::{
     Exit,
-    destinations::{destinations, make_folder_of, refuse_to_replace},
+    destinations::{destinations, make_folder_of, refuse_to_replace, refuse_to_replace_what_is_read},
     scoring::{MapFlags, failed},
     session::{BackboneFlags, Progress},
 };
@@ -99,6 +99,7 @@ impl Score {
         let (heatmaps, maps) = (files(&self.heatmaps, "png")?, files(&self.save_maps, "npy")?);
         for file in self.output.iter().chain(&self.html) {
             refuse_to_replace(&images, file)?;
+            refuse_to_replace_what_is_read(&[&self.bundle, &self.dictionary], file)?;
             check_replaceable(file)?;
         }
         ensure!(self.html.is_none() || self.html != self.output, "--output and --html name the same file");

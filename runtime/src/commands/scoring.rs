@@ -28,7 +28,7 @@ pub struct MapFlags {
 enum Map {
     /// Energy at each feature position
     Energy,
-    /// |d energy / d image|: it needs good weights, and about five times the work
+    /// |d energy / d image|: it needs good weights, and about two and a half times the work
     Gradient,
     /// Energy times gradient
     Product,

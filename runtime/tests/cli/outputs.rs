@@ -26,6 +26,39 @@ fn results_that_cannot_be_written_are_named_and_leave_nothing() {
     assert_eq!(sandbox.entries(), before);
 }
 
+#[test]
+fn no_result_replaces_a_file_that_its_command_reads() {
+    let sandbox = Sandbox::new();
+    let (dictionary, own) = (sandbox.dictionary(), sandbox.bundle());
+    let (good, manifest) = (sandbox.path("good"), own.join("manifest.yaml"));
+    let mask = sandbox.image("mask.png", texture(40, 30, 1));
+    let before =
+        sandbox.entries().iter().map(|name| fs::read(sandbox.path(name)).unwrap()).collect::<Vec<_>>();
+    for flag in ["-o", "--html"] {
+        for file in [&dictionary, &manifest] {
+            let mut score = sparsight("score");
+            let score = score.arg(&own).arg(&dictionary).arg(&good).arg(flag).arg(file);
+            names(&failure(score, 1), &["is what this command reads", "write elsewhere"]);
+        }
+    }
+    for file in [&manifest, &mask] {
+        let mut adapt = sparsight("adapt");
+        let adapt = adapt.arg(&own).arg(&good).arg("--roi").arg(&mask).arg("-o").arg(file);
+        names(&failure(adapt, 1), &["is what this command reads"]);
+    }
+    let mut calibrate = sparsight("calibrate");
+    names(
+        &failure(calibrate.arg(&own).arg(&dictionary).arg("-o").arg(&manifest), 1),
+        &["is what this command reads"],
+    );
+    let mut merge = sparsight("dictionary");
+    let merge = merge.arg("merge").arg(&own).args([&dictionary, &dictionary]).arg("-o").arg(&manifest);
+    names(&failure(merge, 1), &["is what this command reads"]);
+    let after =
+        sandbox.entries().iter().map(|name| fs::read(sandbox.path(name)).unwrap()).collect::<Vec<_>>();
+    assert_eq!(before, after);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn no_permission_to_write_is_said_before_anything_is_scored() {

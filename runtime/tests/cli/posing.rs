@@ -55,6 +55,19 @@ fn info_and_later_shots_know_of_the_poses() {
 }
 
 #[test]
+fn a_later_shot_that_can_t_be_turned_is_refused() {
+    let sandbox = square();
+    let posed = sandbox.path("posed");
+    adapt(&sandbox.path("good"), &posed, &["--augment-support=rotations"]).assert().success();
+    let before = std::fs::read(&posed).unwrap();
+    let wide = sandbox.image("wide/000.png", texture(40, 30, 0));
+    let mut add = sparsight("dictionary");
+    add.arg("add").arg(bundle()).arg(&posed).arg(wide);
+    names(&failure(&mut add, 1), &["000.png", "not square"]);
+    assert_eq!(std::fs::read(&posed).unwrap(), before);
+}
+
+#[test]
 fn what_can_t_be_turned_is_refused_and_nothing_is_written() {
     let sandbox = square();
     let (good, output) = (sandbox.path("good"), sandbox.path("out"));
