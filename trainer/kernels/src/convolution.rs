@@ -31,7 +31,7 @@ pub struct Convolution {
 impl Convolution {
     /// Height and width of the results.
     pub fn result_size(&self) -> [usize; 2] {
-        self.size.map(|side| self.window.count(side))
+        self.window.apply(self.size)
     }
 
     /// The results \[n,o,h',w'\] of images `x` \[n,i,h,w\] and a weight \[o,i,k,k\].

@@ -13,7 +13,7 @@ pub mod product;
 mod tile;
 pub mod windows;
 
-/// A square window: of a convolution or a pooling, or a neighbourhood.
+/// The square window of a convolution or a pooling, or a neighbourhood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Side in pixels.
@@ -25,9 +25,22 @@ pub struct Window {
 }
 
 impl Window {
-    /// Windows along a side of so many pixels.
-    fn count(&self, pixels: usize) -> usize {
-        (pixels + 2 * self.padding - self.side) / self.stride + 1
+    /// A window that is centred on every `stride`-th pixel.
+    pub fn centred(side: usize, stride: usize) -> Self {
+        Self { side, stride, padding: side / 2 }
+    }
+
+    /// Height and width after the window has passed over `from`.
+    pub fn apply(&self, from: [usize; 2]) -> [usize; 2] {
+        from.map(|side| (side + 2 * self.padding - self.side) / self.stride + 1)
+    }
+
+    /// Rows and columns of `onto` that no window reaches at the far borders, which a transposed convolution must be
+    /// told of.
+    pub fn unreached(&self, onto: [usize; 2]) -> [usize; 2] {
+        let from = self.apply(onto);
+        let covered = |side: usize| (side - 1) * self.stride + self.side - 2 * self.padding;
+        [onto[0] - covered(from[0]), onto[1] - covered(from[1])]
     }
 }
 

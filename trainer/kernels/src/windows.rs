@@ -4,7 +4,7 @@ use crate::{Window, parallel::for_each_chunk};
 
 /// Mean of each window of planes of height and width `size`, the padding counted.
 pub fn average_pool(x: &[f32], size: [usize; 2], window: Window) -> Vec<f32> {
-    let [height, width] = size.map(|side| window.count(side));
+    let [height, width] = window.apply(size);
     let Window { side, stride, padding } = window;
     let mut out = vec![0.0; x.len() / (size[0] * size[1]) * height * width];
     let share = 1.0 / (side * side) as f32;
@@ -27,7 +27,7 @@ pub fn average_pool(x: &[f32], size: [usize; 2], window: Window) -> Vec<f32> {
 
 /// The transpose of [`average_pool`], onto planes of height and width `size`.
 pub fn transposed_average_pool(y: &[f32], size: [usize; 2], window: Window) -> Vec<f32> {
-    let [height, width] = size.map(|side| window.count(side));
+    let [height, width] = window.apply(size);
     let Window { side, stride, padding } = window;
     let mut out = vec![0.0; y.len() / (height * width) * size[0] * size[1]];
     let share = 1.0 / (side * side) as f32;

@@ -172,10 +172,10 @@ impl Kernel {
             }
             Self::AveragePool(window, size) => {
                 let [height, width] = window.apply(size);
-                tensor(windows::average_pool(x, size, of_kernels(window)), [n, c, height, width])
+                tensor(windows::average_pool(x, size, window), [n, c, height, width])
             }
             Self::TransposedAveragePool(window, size) => {
-                let pixels = windows::transposed_average_pool(x, size, of_kernels(window));
+                let pixels = windows::transposed_average_pool(x, size, window);
                 tensor(pixels, [n, c, size[0], size[1]])
             }
             Self::StandardizeVjp => {
@@ -225,11 +225,11 @@ impl Kernel {
                 }
             }
             (Self::AveragePool(window, size), _) => {
-                let pixels = windows::transposed_average_pool(g, size, of_kernels(window));
+                let pixels = windows::transposed_average_pool(g, size, window);
                 tensor(pixels, [n, c, size[0], size[1]])
             }
             (Self::TransposedAveragePool(window, size), _) => {
-                tensor(windows::average_pool(g, size, of_kernels(window)), shape(&kept[0]))
+                tensor(windows::average_pool(g, size, window), shape(&kept[0]))
             }
             (Self::Standardized, _) => {
                 tensor(norm::standardize_vjp(values(0), values(1), g, length), g_shape)
@@ -286,7 +286,7 @@ impl Kernel {
 /// Of images of that number, height and width, with a weight \[O,I,k,k\].
 fn convolution([images, height, width]: [usize; 3], weight: &FlexTensor, window: Window) -> Convolution {
     let [outputs, inputs, ..] = shape(weight);
-    Convolution { images, inputs, outputs, size: [height, width], window: of_kernels(window) }
+    Convolution { images, inputs, outputs, size: [height, width], window }
 }
 
 /// The product of matrices, each of which may be stored transposed.
@@ -295,10 +295,6 @@ fn multiply(a: &FlexTensor, b: &FlexTensor, [of_a, of_b]: [bool; 2]) -> FlexTens
     let (m, k) = if of_a { (a1, a0) } else { (a0, a1) };
     let n = if of_b { b0 } else { b1 };
     tensor(product(slice(a), slice(b), [m, k, n], [of_a, of_b]), [m, n])
-}
-
-fn of_kernels(Window { side, stride, padding }: Window) -> sparsight_kernels::Window {
-    sparsight_kernels::Window { side, stride, padding }
 }
 
 fn slice(tensor: &FlexTensor) -> &[f32] {

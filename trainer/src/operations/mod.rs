@@ -5,6 +5,8 @@ pub mod burn;
 pub mod kernels;
 pub mod onnx;
 
+pub use sparsight_kernels::Window;
+
 /// Operations on tensors of four axes. Element-wise operations broadcast axes of length one, as NumPy does.
 ///
 /// Architecture invariant: an interpreter knows no layer of the backbone, and the backbone knows no interpreter.
@@ -76,35 +78,4 @@ pub trait Operations {
 
     /// tanh(x).
     fn tanh(&self, x: &Self::Tensor) -> Self::Tensor;
-}
-
-/// The square window of a convolution or a pooling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// Side in pixels.
-    pub side: usize,
-    /// Pixels between neighbouring windows.
-    pub stride: usize,
-    /// Zeros added on each border.
-    pub padding: usize,
-}
-
-impl Window {
-    /// A window that is centred on every `stride`-th pixel.
-    pub fn centred(side: usize, stride: usize) -> Self {
-        Self { side, stride, padding: side / 2 }
-    }
-
-    /// Height and width after the window has passed over `from`.
-    pub fn apply(&self, from: [usize; 2]) -> [usize; 2] {
-        from.map(|side| (side + 2 * self.padding - self.side) / self.stride + 1)
-    }
-
-    /// Rows and columns of `onto` that no window reaches at the far borders, which a transposed convolution must be
-    /// told of.
-    pub fn unreached(&self, onto: [usize; 2]) -> [usize; 2] {
-        let from = self.apply(onto);
-        let covered = |side: usize| (side - 1) * self.stride + self.side - 2 * self.padding;
-        [onto[0] - covered(from[0]), onto[1] - covered(from[1])]
-    }
 }
