@@ -71,15 +71,22 @@ impl<W: Write> RecordWriter<W> {
             [record.anomaly_score, record.threshold].map(|f| f.map_or("-".into(), significant));
         let verdict = match (&record.error, record.anomalous) {
             (Some(error), _) => {
-                format!("failed: {}", error.trim_start_matches(&format!("{}: ", record.image)))
+                let reason = error.trim_start_matches(&format!("{}: ", record.image));
+                format!("failed: {}", printable(reason))
             }
             (None, Some(true)) if self.colour => "\x1b[31manomalous\x1b[0m".into(),
             (None, Some(true)) => "anomalous".into(),
             (None, Some(false)) => "good".into(),
             (None, None) => "no threshold".into(),
         };
-        writeln!(self.out, "{:width$}  {score:>10}  {threshold:>10}  {verdict}", record.image)
+        let image = printable(&record.image);
+        writeln!(self.out, "{image:width$}  {score:>10}  {threshold:>10}  {verdict}")
     }
+}
+
+/// A name may hold what breaks a line or steers a terminal.
+fn printable(name: &str) -> String {
+    name.replace(char::is_control, "\u{fffd}")
 }
 
 const COLUMNS: [&str; 13] = [
@@ -202,6 +209,16 @@ mod tests {
             a.png       0.01235      0.5000  good\n\
             b, \"c\".png           -           -  failed: is broken\n";
         assert_eq!(written(Format::Table, &two_records()), expected);
+    }
+
+    #[test]
+    fn a_name_can_not_break_a_row_of_the_table_or_steer_the_terminal() {
+        let name = "a\nb\x1b[2J.png";
+        let error = Some(format!("{name}: is\tbroken"));
+        let record = ScoreRecord { image: name.into(), error, ..two_records()[1].clone() };
+        let table = written(Format::Table, &[record]);
+        assert_eq!(table.lines().count(), 2);
+        assert!(table.contains("a\u{fffd}b\u{fffd}[2J.png") && table.ends_with("failed: is\u{fffd}broken\n"));
     }
 
     #[test]
