@@ -72,7 +72,7 @@ impl Calibration {
         false_alarm_rate: f64,
     ) -> Result<Option<Self>, CalibrationError> {
         let calibration = Self { method: Method::LeaveOneShotOut, scores: vec![], false_alarm_rate };
-        calibration.check_rate()?;
+        check_rate(false_alarm_rate)?;
         let shots = shot_maps.dim().0;
         if shots < 2 {
             return Ok(None);
@@ -153,7 +153,7 @@ impl Calibration {
     /// # Errors
     /// A rate or a score that no calibration gives.
     pub fn check(&self) -> Result<(), CalibrationError> {
-        self.check_rate()?;
+        check_rate(self.false_alarm_rate)?;
         let fewest = match self.method {
             Method::LeaveOneShotOut => 2,
             Method::HeldOut => 1,
@@ -163,11 +163,6 @@ impl Calibration {
         if valid { Ok(()) } else { Err(CalibrationError::Scores(fewest)) }
     }
 
-    fn check_rate(&self) -> Result<(), CalibrationError> {
-        let valid = self.false_alarm_rate > 0.0 && self.false_alarm_rate < 1.0;
-        if valid { Ok(()) } else { Err(CalibrationError::Rate(self.false_alarm_rate)) }
-    }
-
     /// The rank of the threshold among the scores, from 1 to k.
     fn rank(&self) -> usize {
         let count = self.scores.len();
@@ -175,6 +170,15 @@ impl Calibration {
         let rank = ((count + 1) as f64 * (1.0 - self.false_alarm_rate) - 1e-9).ceil() as usize;
         rank.clamp(1, count.max(1))
     }
+}
+
+/// Whether a false alarm rate can be asked for.
+///
+/// # Errors
+/// It is outside of (0, 1).
+pub fn check_rate(false_alarm_rate: f64) -> Result<(), CalibrationError> {
+    let valid = false_alarm_rate > 0.0 && false_alarm_rate < 1.0;
+    if valid { Ok(()) } else { Err(CalibrationError::Rate(false_alarm_rate)) }
 }
 
 /// The energy map of each shot of `support_features` \[k, d, h, w\] by the atoms of the others, which `atoms_without`

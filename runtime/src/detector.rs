@@ -168,9 +168,10 @@ impl Detector {
             roi: adaptation.roi.clone(),
             shot_maps: None,
             selection,
+            false_alarm_rate: adaptation.false_alarm_rate,
             calibration: None,
         };
-        dictionary.calibrate(&self.bundle, adaptation.false_alarm_rate)?;
+        dictionary.calibrate(&self.bundle)?;
         Ok(dictionary)
     }
 

@@ -18,7 +18,7 @@ use sparsight_schemas::{Poses, ScoringConfig, SparseCodingConfig};
 
 use crate::{
     bundle::Bundle,
-    calibration::{Calibration, leave_one_shot_out},
+    calibration::{Calibration, DEFAULT_FALSE_ALARM_RATE, check_rate, leave_one_shot_out},
     reference::Reference,
     replace::replace_file,
     roi::Roi,
@@ -54,6 +54,8 @@ pub struct Dictionary {
     pub selection: Option<AtomSelection>,
     /// The energy map of each shot, explained by the others, \[k, h, w\]; none for a single shot.
     pub shot_maps: Option<Array3<f32>>,
+    /// The false alarm rate that was asked for, which a change of the shots keeps; that of the calibration, if there is one.
+    pub false_alarm_rate: f64,
     /// Scores of good images and the threshold; none for a single shot, unless others were held out.
     pub calibration: Option<Calibration>,
 }
@@ -84,6 +86,9 @@ struct Header {
     max_atoms: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
+    /// Only where no calibration says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    false_alarm_rate: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     calibration: Option<Calibration>,
 }
@@ -137,6 +142,7 @@ impl Dictionary {
             roi: self.roi.is_some(),
             max_atoms: self.selection.map(|selection| selection.max_atoms),
             seed: self.selection.map(|selection| selection.seed),
+            false_alarm_rate: self.calibration.is_none().then_some(self.false_alarm_rate),
             calibration: self.calibration.clone(),
         };
         let header = serde_json::to_string(&header).map_err(DictionaryFault::Metadata)?;
@@ -177,6 +183,10 @@ impl Dictionary {
                 false => None,
             },
             selection,
+            false_alarm_rate: match &header.calibration {
+                Some(calibration) => calibration.false_alarm_rate,
+                None => header.false_alarm_rate.unwrap_or(DEFAULT_FALSE_ALARM_RATE),
+            },
             calibration: header.calibration,
         };
         dictionary.check()?;
@@ -197,12 +207,12 @@ impl Dictionary {
         if found == expected { Ok(()) } else { Err(DictionaryFault::Shape { found, expected }) }
     }
 
-    /// Scores the shots anew, for a dictionary whose shots have changed; scores of images held out go.
+    /// Scores the shots anew, for a dictionary whose shots or whose rate have changed; scores of images held out go.
     ///
     /// # Errors
     /// A dictionary that breaks a rule or belongs to another bundle, a rate outside of (0, 1), or a shot whose energies
     /// are not finite.
-    pub fn calibrate(&mut self, bundle: &Bundle, false_alarm_rate: f64) -> Result<(), DictionaryFault> {
+    pub fn calibrate(&mut self, bundle: &Bundle) -> Result<(), DictionaryFault> {
         (self.shot_maps, self.calibration) = (None, None);
         self.check()?;
         self.check_bundle(bundle)?;
@@ -220,12 +230,21 @@ impl Dictionary {
         let none = Array3::zeros((0, 0, 0));
         let maps = self.shot_maps.as_ref().unwrap_or(&none);
         let scoring = &bundle.manifest.scoring;
-        self.calibration = Calibration::new(maps.view(), self.roi.as_ref(), scoring, false_alarm_rate)?;
+        self.calibration = Calibration::new(maps.view(), self.roi.as_ref(), scoring, self.false_alarm_rate)?;
         let scores = self.calibration.iter().flat_map(|calibration| &calibration.scores);
         if let Some((shot, _)) = self.shots.iter().zip(scores).find(|(_, score)| !is_energy(**score)) {
             return Err(DictionaryFault::NotFinite(shot.name.clone()));
         }
         self.check()
+    }
+
+    /// Takes the threshold from `scores` of good images that are no shots.
+    ///
+    /// # Errors
+    /// No score, one that is NaN, infinite or negative, or a rate outside of (0, 1).
+    pub fn calibrate_by_held_out(&mut self, scores: Vec<f32>) -> Result<(), DictionaryFault> {
+        self.calibration = Some(Calibration::held_out(scores, self.false_alarm_rate)?);
+        Ok(())
     }
 
     /// What energies are compared with, if the bundle's scoring asks for it; none for a single shot.
@@ -378,6 +397,7 @@ impl Dictionary {
                 return Err(TensorError::NotFinite(SHOT_MAPS.into()).into());
             }
         }
+        check_rate(self.false_alarm_rate)?;
         if let Some(calibration) = &self.calibration {
             calibration.check()?;
             if let Some(scores) =

@@ -58,9 +58,10 @@ fn dictionary(bundle: &Bundle) -> Dictionary {
         roi: None,
         selection: None,
         shot_maps: None,
+        false_alarm_rate: 0.1,
         calibration: None,
     };
-    dictionary.calibrate(bundle, 0.1).unwrap();
+    dictionary.calibrate(bundle).unwrap();
     dictionary
 }
 
@@ -154,7 +155,7 @@ fn a_dictionary_comes_back_as_it_was_written_and_always_as_the_same_bytes() {
         selection: Some(AtomSelection { max_atoms: 7, seed: 3 }),
         ..dictionary(&bundle)
     };
-    written.calibrate(&bundle, 0.1).unwrap();
+    written.calibrate(&bundle).unwrap();
     let path = folder.path().join("category.safetensors");
     written.write(&path).unwrap();
     assert_eq!(Dictionary::read_for(&path, &bundle).unwrap(), written);
@@ -246,7 +247,7 @@ fn a_dictionary_that_contradicts_itself_is_neither_written_nor_read() {
         Calibration { method: Method::LeaveOneShotOut, scores: vec![0.1, 0.2], false_alarm_rate: 0.1 };
     let roi = Some(Roi::from_inside(Array2::ones((2, 3))).unwrap());
     let posed = concatenate![Axis(0), whole.support_features, whole.support_features, fewer, fewer, fewer];
-    let cases: [(Dictionary, &str); 11] = [
+    let cases: [(Dictionary, &str); 12] = [
         (
             Dictionary { roi: Some(Roi::from_inside(Array2::ones((3, 3))).unwrap()), ..whole.clone() },
             "roi of shape [3, 3]",
@@ -269,6 +270,7 @@ fn a_dictionary_that_contradicts_itself_is_neither_written_nor_read() {
             "max_atoms",
         ),
         (Dictionary { calibration: Some(calibration), ..whole.clone() }, "2 scores for 3 shots"),
+        (Dictionary { false_alarm_rate: 0.0, ..whole.clone() }, "rate"),
         (
             Dictionary { shot_maps: Some(Array3::zeros((2, 2, 3))), ..whole.clone() },
             "energy maps of shape [2, 2, 3]",

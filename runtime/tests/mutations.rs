@@ -258,11 +258,12 @@ fn no_dictionary_breaks_a_promise() {
         selection: Some(AtomSelection { max_atoms: 7, seed: 3 }),
         shot_maps: None,
         roi: None,
+        false_alarm_rate: 0.1,
         calibration: None,
     };
     let mut seeds = vec![whole.to_bytes().unwrap()];
     whole.selection = None;
-    whole.calibrate(&bundle, 0.1).unwrap();
+    whole.calibrate(&bundle).unwrap();
     seeds.push(whole.to_bytes().unwrap());
     hold("dictionary", promises::dictionary, seeds, 2500);
 }

@@ -116,12 +116,12 @@ fn a_shot_comes_and_goes_with_all_its_poses() {
     let features = detector.support_features(&shots[2..], before.poses).unwrap();
     let mut changed = before.clone();
     changed.add(vec![shots[2].shot.clone()], features.clone()).unwrap();
-    changed.calibrate(detector.bundle(), 0.1).unwrap();
+    changed.calibrate(detector.bundle()).unwrap();
     let whole = detector.dictionary(&shots, &adaptation(Poses::Rotations, 30)).unwrap();
     assert_eq!(changed.support_features, whole.support_features);
     assert_eq!(Dictionary::from_bytes(&changed.to_bytes().unwrap()).unwrap(), changed);
     changed.remove("2").unwrap();
-    changed.calibrate(detector.bundle(), 0.1).unwrap();
+    changed.calibrate(detector.bundle()).unwrap();
     assert_eq!(changed.to_bytes().unwrap(), before.to_bytes().unwrap());
 
     let in_one_pose = features.slice_axis(Axis(0), (..1).into()).to_owned();
@@ -131,6 +131,6 @@ fn a_shot_comes_and_goes_with_all_its_poses() {
     assert!(matches!(changed.merge(&other, "other"), Err(DictionaryFault::MergedPoses)));
     let two = detector.dictionary(&shots[1..], &adaptation(Poses::Rotations, 30)).unwrap();
     assert_eq!(changed.merge(&two, "two").unwrap(), 1);
-    changed.calibrate(detector.bundle(), 0.1).unwrap();
+    changed.calibrate(detector.bundle()).unwrap();
     assert_eq!(changed.support_features, whole.support_features);
 }

@@ -50,6 +50,7 @@ fn energies(
         roi: Some(roi.clone()),
         selection: None,
         shot_maps: None,
+        false_alarm_rate: 0.1,
         calibration: None,
     };
     let atoms = dictionary.atoms(config);

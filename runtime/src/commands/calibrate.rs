@@ -3,11 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{anyhow, ensure};
-use sparsight_runtime::{
-    calibration::{Calibration, DEFAULT_FALSE_ALARM_RATE},
-    dictionary::Dictionary,
-    images::find_images,
-};
+use sparsight_runtime::{dictionary::Dictionary, images::find_images};
 
 use super::{
     Exit, adapt,
@@ -54,11 +50,10 @@ impl Calibrate {
         let mut detector = self.backbone.open(&self.bundle, verbose)?;
         let _lock = lock(output)?;
         let mut dictionary = Dictionary::read_for(&self.dictionary, detector.bundle())?;
-        let before = dictionary.calibration.as_ref().map(|calibration| calibration.false_alarm_rate);
-        let rate = self.false_alarm_rate.or(before).unwrap_or(DEFAULT_FALSE_ALARM_RATE);
+        dictionary.false_alarm_rate = self.false_alarm_rate.unwrap_or(dictionary.false_alarm_rate);
 
         if images.is_empty() {
-            dictionary.calibrate(detector.bundle(), rate)?;
+            dictionary.calibrate(detector.bundle())?;
         } else {
             let input = detector.bundle().manifest.input;
             let mut scorer = detector.with_dictionary(&dictionary)?;
@@ -76,7 +71,7 @@ impl Calibrate {
                 "{}: all of these images are its shots, which it knows; give other good images",
                 self.dictionary.display()
             );
-            dictionary.calibration = Some(Calibration::held_out(scores, rate)?);
+            dictionary.calibrate_by_held_out(scores)?;
         }
         dictionary.write(output)?;
         promise(dictionary.calibration.as_ref()).iter().for_each(|line| note(format_args!("{line}")));

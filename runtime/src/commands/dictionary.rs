@@ -8,7 +8,7 @@ use std::{
 use anyhow::bail;
 use sparsight_runtime::{
     bundle::Bundle,
-    calibration::{Calibration, DEFAULT_FALSE_ALARM_RATE, Method},
+    calibration::{Calibration, Method},
     dictionary::{self, DictionaryError, DictionaryFault},
     images::find_images,
 };
@@ -113,7 +113,7 @@ impl List {
             let score = scores.map_or("-".into(), |scores| format!("{:.6}", scores[i]));
             writeln!(out, "{:width$}  {score:>12}  {}", shot.name, shot.sha256)?;
         }
-        if dictionary.roi.is_some() {
+        if dictionary.roi.is_some() || !dictionary.poses.are_as_taken() {
             note(format_args!("{}", summary(&dictionary)));
         }
         Ok(Exit::Done)
@@ -178,15 +178,14 @@ fn at(path: &Path) -> impl Fn(DictionaryFault) -> DictionaryError {
     move |fault| DictionaryError { path: path.clone(), fault }
 }
 
-/// Calibrates a changed dictionary for the rate that it had `before` and writes it.
+/// Calibrates a changed dictionary and writes it; `before` is the calibration that it had.
 fn replace(
     mut dictionary: dictionary::Dictionary,
     before: Option<Calibration>,
     path: &Path,
     bundle: &Bundle,
 ) -> anyhow::Result<Exit> {
-    let rate = before.as_ref().map_or(DEFAULT_FALSE_ALARM_RATE, |before| before.false_alarm_rate);
-    dictionary.calibrate(bundle, rate).map_err(at(path))?;
+    dictionary.calibrate(bundle).map_err(at(path))?;
     dictionary.write(path)?;
     note(format_args!("{}: {}", path.display(), summary(&dictionary)));
     if let Some(Calibration { method: Method::HeldOut, scores, .. }) = before {

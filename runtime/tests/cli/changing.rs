@@ -183,3 +183,21 @@ fn a_shot_that_is_added_and_removed_leaves_the_dictionary_as_it_was() {
     remove(&dictionary, "more.png").assert().success();
     assert_eq!(fs::read(&dictionary).unwrap(), before);
 }
+
+#[test]
+fn the_rate_that_was_asked_for_survives_having_a_single_shot() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.image("good/000.png", texture(40, 30, 0));
+    let dictionary = sandbox.path("one.dictionary");
+    let mut adapt = sparsight("adapt");
+    adapt.arg(bundle()).arg(&image).arg("-o").arg(&dictionary).args(["--false-alarm-rate", "0.4"]);
+    adapt.assert().success();
+    let one = fs::read(&dictionary).unwrap();
+    assert_eq!(Dictionary::read(&dictionary).unwrap().calibration, None);
+
+    add(&dictionary, &sandbox.image("001.png", texture(40, 30, 1))).assert().success();
+    let calibration = Dictionary::read(&dictionary).unwrap().calibration.unwrap();
+    assert_eq!(calibration.false_alarm_rate, 0.4);
+    remove(&dictionary, "001.png").assert().success();
+    assert_eq!(fs::read(&dictionary).unwrap(), one);
+}

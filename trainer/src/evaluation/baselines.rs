@@ -86,6 +86,7 @@ mod tests {
             selection,
             shot_maps: None,
             roi: None,
+            false_alarm_rate: 0.1,
             calibration: None,
         }
     }
