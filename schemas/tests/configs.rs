@@ -18,7 +18,7 @@ fn every_config_in_the_repository_is_valid_and_names_the_schema_that_editors_com
         assert_eq!(path.file_stem().unwrap().to_str(), Some(config.name.as_str()));
         names.push(config.name.clone());
     }
-    for name in ["paper", "default", "quick", "demo"] {
+    for name in ["paper", "paper_small", "default", "quick", "demo"] {
         assert!(names.iter().any(|known| known == name), "no {name}.yaml");
     }
 }

@@ -88,7 +88,7 @@ impl Checkpoint {
     /// The start of a run: random weights.
     pub fn random(config: &Valid<Config>, data_fingerprint: Option<String>) -> Self {
         let mut parameters = random_parameters(&config.backbone, config.seed);
-        parameters.extend(objective_parameters(&config.objective));
+        parameters.extend(objective_parameters(config));
         Self {
             average: (config.optimizer.averaging > 0.0).then(|| parameters.clone()),
             parameters,
@@ -119,9 +119,7 @@ impl Checkpoint {
         let path = folder.join("optimizer.mpk");
         let optimizer = std::fs::read(&path).map_err(|source| CheckpointError::Read { path, source })?;
         let mut listed = config.backbone.parameters();
-        listed.extend(
-            objective_parameters(&config.objective).into_iter().map(|(name, shape, _)| (name, shape)),
-        );
+        listed.extend(objective_parameters(&config).into_iter().map(|(name, shape, _)| (name, shape)));
         let model = read_parameters(&folder.join(MODEL), listed.clone())?;
         let (parameters, average) = if config.optimizer.averaging > 0.0 {
             (read_parameters(&folder.join(MOVING), listed)?, Some(model))

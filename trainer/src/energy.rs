@@ -10,9 +10,6 @@ use crate::{
     weights::Weights,
 };
 
-/// Energies are divided by no less: an image whose support explains it entirely stays where it is.
-const LEAST_ENERGY: f64 = 1e-8;
-
 /// A backbone with its parameters, and the settings of the layer on top.
 pub struct EnergyModel<B: Backend> {
     backbone: Backbone,
@@ -72,15 +69,5 @@ impl<B: Backend> EnergyModel<B> {
         let tape = self.backbone.forward(&self.operations, &images);
         let gradient = sparse_coding::features_gradient(tape.features.clone(), atoms, &self.sparse_coding);
         self.backbone.vjp(&self.operations, &tape, &gradient)
-    }
-
-    /// Gradient \[n,3,H,W\] in the images of the sum of their energies' logarithms.
-    pub fn log_image_gradient(&self, images: Tensor<B, 4>, atoms: &Atoms<B>) -> Tensor<B, 4> {
-        let tape = self.backbone.forward(&self.operations, &images);
-        let gradient = sparse_coding::features_gradient(tape.features.clone(), atoms, &self.sparse_coding);
-        let energy = sparse_coding::energy(self.energy_map(tape.features.clone(), atoms));
-        let images = energy.dims()[0];
-        let relative = gradient / energy.clamp_min(LEAST_ENERGY).reshape([images, 1, 1, 1]);
-        self.backbone.vjp(&self.operations, &tape, &relative)
     }
 }

@@ -1,27 +1,64 @@
-//! The sampler: Langevin dynamics on the energy, Eq. (4), starting from negatives.
+//! The sampler: Langevin dynamics on the energy, Eq. (4), starting from negatives, and the size of its steps.
 
 use burn::tensor::{Tensor, backend::Backend};
-use sparsight_schemas::LangevinConfig;
+use sparsight_schemas::{Config, LangevinConfig};
 
-use crate::{energy::EnergyModel, sparse_coding::Atoms};
+use crate::{
+    energy::EnergyModel,
+    sparse_coding::Atoms,
+    weights::{NamedParameters, Weights},
+};
+
+/// Parameter of a step size that is learned: the size is the config's times exp([`RATE`] * parameter). It ends with the
+/// training, as the sampler does.
+const LOG_STEP: &str = "langevin.log_step";
+/// An optimizer moves each parameter by about the learning rate; this many times as much changes the step in time.
+const RATE: f64 = 5.0;
+/// Energies are divided by no less: of images that the support explains entirely.
+const LEAST_ENERGY: f64 = 1e-8;
+
+/// The parameters that the sampler has, at their first values.
+pub fn langevin_parameters(config: &Config) -> NamedParameters {
+    let learns = config.langevin.learned && config.objective.samples();
+    learns.then(|| (LOG_STEP.to_owned(), vec![1], vec![0.0])).into_iter().collect()
+}
+
+/// What energies are measured in, \[1\]: the mean of the energies `good` \[M\] of the episode's good queries, held
+/// constant, where they are relative; else 1.
+pub fn energy_unit<B: Backend>(good: Tensor<B, 1>, config: &LangevinConfig) -> Tensor<B, 1> {
+    match config.relative {
+        true => good.mean().detach().clamp_min(LEAST_ENERGY),
+        false => Tensor::ones([1], &good.device()),
+    }
+}
+
+/// The step size \[1\] on energies that are not relative, in an episode with this [`energy_unit`].
+pub fn step_size<B: Backend>(
+    unit: Tensor<B, 1>,
+    weights: &Weights<B>,
+    config: &LangevinConfig,
+) -> Tensor<B, 1> {
+    let fixed = unit.recip().mul_scalar(config.step_size);
+    match config.learned {
+        true => fixed * weights.parameter(LOG_STEP).reshape([1]).mul_scalar(RATE).exp(),
+        false => fixed,
+    }
+}
 
 /// Samples \[n,3,H,W\] after x <- clip(x - step_size/2 dE/dx + noise_std eps, 0, 1) for each standard normal draw eps
-/// of `noise` (one \[n,3,H,W\] a step), where E is the sum of the images' energies, or of their logarithms where the
-/// steps are relative. Differentiable in the weights through every step.
+/// of `noise` (one \[n,3,H,W\] a step), where E is the sum of the images' energies and step_size is \[1\]. Differentiable
+/// in the weights through every step.
 pub fn langevin<B: Backend>(
     model: &EnergyModel<B>,
     atoms: &Atoms<B>,
     negatives: Tensor<B, 4>,
     noise: Vec<Tensor<B, 4>>,
-    config: &LangevinConfig,
+    step_size: Tensor<B, 1>,
+    noise_std: f64,
 ) -> Tensor<B, 4> {
+    let half = step_size.mul_scalar(0.5).reshape([1, 1, 1, 1]);
     noise.into_iter().fold(negatives, |x, eps| {
-        let gradient = if config.relative {
-            model.log_image_gradient(x.clone(), atoms)
-        } else {
-            model.image_gradient(x.clone(), atoms)
-        };
-        let step = gradient.mul_scalar(config.step_size / 2.0);
-        (x - step + eps.mul_scalar(config.noise_std)).clamp(0.0, 1.0)
+        let step = model.image_gradient(x.clone(), atoms) * half.clone();
+        (x - step + eps.mul_scalar(noise_std)).clamp(0.0, 1.0)
     })
 }

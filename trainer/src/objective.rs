@@ -3,15 +3,27 @@
 
 mod classification;
 
-pub use classification::{objective_parameters, position_labels};
+pub use classification::position_labels;
 
 use burn::tensor::{Tensor, backend::Backend};
 use sparsight_runtime::dictionary::AtomSelection;
-use sparsight_schemas::{FeatureGeometry, LangevinConfig, ObjectiveConfig, SparseCodingConfig};
+use sparsight_schemas::{Config, FeatureGeometry, LangevinConfig, ObjectiveConfig, SparseCodingConfig};
 
 use crate::{
-    arrays::to_tensor, energy::EnergyModel, episodes::Episode, langevin::langevin, weights::Weights,
+    arrays::to_tensor,
+    energy::EnergyModel,
+    episodes::Episode,
+    langevin::{energy_unit, langevin, langevin_parameters, step_size},
+    weights::{NamedParameters, Weights},
 };
+
+/// The parameters that are learned with the backbone and end with the training, at their first values.
+pub fn objective_parameters(config: &Config) -> NamedParameters {
+    [classification::parameters(&config.objective), langevin_parameters(config)].concat()
+}
+
+/// Squared errors are divided by no less: of negatives that are as good as their originals.
+const LEAST_ERROR: f64 = 1e-8;
 
 /// An episode's tensors: support \[K,3,H,W\], queries and their negatives \[M,3,H,W\], one normal draw \[M,3,H,W\] for
 /// each step of the sampler.
@@ -68,7 +80,8 @@ impl<B: Backend> EpisodeTensors<B> {
 }
 
 /// The loss of one episode: eta_rec * reconstruction + eta_cd * contrastive divergence (Eq. 12) + eta_dense * dense +
-/// eta_image * image.
+/// eta_image * image. Where energies are relative, the first counts over mean((x~ - x)^2) and the second over the mean
+/// energy of the good queries.
 pub fn episode_loss<B: Backend>(
     model: &EnergyModel<B>,
     weights: &Weights<B>,
@@ -101,14 +114,22 @@ pub fn episode_loss<B: Backend>(
         }
     }
     if objective.samples() {
-        let sampled = langevin(model, &atoms, negatives, noise, config);
-        let reconstruction = (sampled.clone() - positives).powi_scalar(2).mean();
         let low = crate::sparse_coding::energy(good_map);
+        let unit = energy_unit(low.clone(), config);
+        let step_size = step_size(unit.clone(), weights, config);
+        let start = (negatives.clone() - positives.clone()).powi_scalar(2).mean();
+        let sampled = langevin(model, &atoms, negatives, noise, step_size, config.noise_std);
+        let reconstruction = (sampled.clone() - positives).powi_scalar(2).mean();
         let high = model.energy(sampled.clone().detach(), &atoms);
         let contrastive_divergence = (low - high).mean();
-        loss.total = loss.total
-            + reconstruction.clone().mul_scalar(objective.eta_rec)
-            + contrastive_divergence.clone().mul_scalar(objective.eta_cd);
+        let (repaired, diverged) = match config.relative {
+            true => {
+                (reconstruction.clone() / start.clamp_min(LEAST_ERROR), contrastive_divergence.clone() / unit)
+            }
+            false => (reconstruction.clone(), contrastive_divergence.clone()),
+        };
+        loss.total =
+            loss.total + repaired.mul_scalar(objective.eta_rec) + diverged.mul_scalar(objective.eta_cd);
         loss.reconstruction = Some(reconstruction);
         loss.contrastive_divergence = Some(contrastive_divergence);
         loss.sampled = Some(sampled.detach());

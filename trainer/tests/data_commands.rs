@@ -293,3 +293,28 @@ fn a_preview_draws_episodes_negatives_and_the_samplers_steps() {
     fs::write(folder.path().join("pictures/notes.txt"), "mine").unwrap();
     assert!(error_of(train(&preview, folder.path())).contains("pictures: holds other files"));
 }
+
+#[test]
+fn a_preview_with_a_learned_step_wants_a_checkpoint_that_has_learned_one() {
+    let folder = with_data();
+    let config = |langevin: &str| {
+        format!(
+            "input: {{height: 32, width: 32}}\n\
+             backbone: {{widths: [8, 8], strides: [1, 1], feature_channels: 8}}\n\
+             data: {{roots: [data]}}\nepisodes: {{tasks: 1, shots: 3, queries: 2}}\nlangevin: {{{langevin}}}\n"
+        )
+    };
+    for (name, langevin) in [("fixed", "steps: 1"), ("learned", "steps: 1, relative: true, learned: true")] {
+        fs::write(folder.path().join(format!("{name}.yaml")), config(langevin)).unwrap();
+        let config = format!("{name}.yaml");
+        let run = ["train", "--config", &config, "--steps", "1", "--output", name];
+        train(&run, folder.path()).success();
+    }
+    let preview = |config: &str, run: &str| {
+        let (config, checkpoint) = (format!("{config}.yaml"), format!("{run}/checkpoint"));
+        train(&["preview", &config, "--checkpoint", &checkpoint, "-o", "pictures"], folder.path())
+    };
+    preview("learned", "learned").success();
+    preview("fixed", "fixed").success();
+    assert!(error_of(preview("learned", "fixed")).contains("learned.yaml: langevin.learned"));
+}

@@ -22,6 +22,9 @@ use sparsight_trainer::{
     weights::Weights,
 };
 
+/// Name of the learned step's parameter, as checkpoints have it.
+const LOG_STEP: &str = "langevin.log_step";
+
 type Once = Autodiff<NdArray<f64>>;
 type Twice = Autodiff<Once>;
 
@@ -45,10 +48,11 @@ fn the_loss_and_every_weight_gradient_agree_with_nested_automatic_differentiatio
 }
 
 #[test]
-fn they_agree_where_the_steps_are_relative() {
-    // On log E, whose gradient is larger than that of an E below 1.
+fn they_agree_where_energies_are_relative_and_the_step_is_learned() {
     let relative = |langevin: LangevinConfig| LangevinConfig { relative: true, step_size: 10.0, ..langevin };
     agree(cases().into_iter().take(1), relative);
+    let learned = |langevin: LangevinConfig| LangevinConfig { learned: true, ..relative(langevin) };
+    agree(cases().into_iter().take(1), learned);
 }
 
 /// Compares golden cases with the oracle, with the sampler's settings so changed.
@@ -57,7 +61,11 @@ fn agree(cases: impl IntoIterator<Item = PathBuf>, change: impl Fn(LangevinConfi
     for path in cases.into_iter().filter(|path| !path.ends_with("table_a.safetensors")) {
         let mut case = Golden::read(&path);
         case.langevin = change(case.langevin);
-        let weights: Weights<Once> = case.weights(&device);
+        let mut parameters = case.parameters();
+        if case.langevin.learned {
+            parameters.push((LOG_STEP.into(), vec![1], vec![0.1]));
+        }
+        let weights = Weights::<Once>::from_parameters(&parameters, &device);
         let loss = episode_loss(
             &case.model(&weights),
             &weights,
@@ -66,7 +74,7 @@ fn agree(cases: impl IntoIterator<Item = PathBuf>, change: impl Fn(LangevinConfi
             &case.objective,
         );
 
-        let oracle_weights: Weights<Once> = case.weights(&device);
+        let oracle_weights = Weights::<Once>::from_parameters(&parameters, &device);
         let ops = oracle_weights.operations();
         let lifted =
             oracle_weights.tensors().map(|(name, t)| (name.to_owned(), Tensor::from_inner(t))).collect();
@@ -79,21 +87,29 @@ fn agree(cases: impl IntoIterator<Item = PathBuf>, change: impl Fn(LangevinConfi
             dictionary: Tensor::from_inner(atoms.dictionary.clone()),
             gram: Tensor::from_inner(atoms.gram.clone()),
         };
-        let mut x = episode.negatives;
+        let low = plain_energy(&case, &ops, &atoms, episode.positives.clone());
+        let squares = |x: &Tensor<Once, 4>| (x.clone() - episode.positives.clone()).powi_scalar(2).mean();
+        let (unit, start) = match case.langevin.relative {
+            true => (low.clone().mean().detach(), squares(&episode.negatives)),
+            false => (Tensor::ones([1], &device), Tensor::ones([1], &device)),
+        };
+        let mut step_size = unit.clone().recip().mul_scalar(case.langevin.step_size);
+        if case.langevin.learned {
+            step_size = step_size * oracle_weights.parameter(LOG_STEP).reshape([1]).mul_scalar(5.0).exp();
+        }
+        let mut x = episode.negatives.clone();
         for eps in episode.noise {
             let image = Tensor::<Twice, 4>::from_inner(x.clone()).require_grad();
             let energies = plain_energy(&case, &lifted, &lifted_atoms, image.clone());
-            let potential = if case.langevin.relative { energies.log() } else { energies };
-            let gradients = potential.sum().backward();
+            let gradients = energies.sum().backward();
             let gradient = image.grad(&gradients).unwrap();
-            let step = gradient.mul_scalar(case.langevin.step_size / 2.0);
+            let step = gradient.mul_scalar(0.5) * step_size.clone().reshape([1, 1, 1, 1]);
             x = (x - step + eps.mul_scalar(case.langevin.noise_std)).clamp(0.0, 1.0);
         }
-        let reconstruction = (x.clone() - episode.positives.clone()).powi_scalar(2).mean();
-        let low = plain_energy(&case, &ops, &atoms, episode.positives);
+        let reconstruction = squares(&x) / start;
         let high = plain_energy(&case, &ops, &atoms, x.detach());
         let oracle = reconstruction.mul_scalar(case.objective.eta_rec)
-            + (low - high).mean().mul_scalar(case.objective.eta_cd);
+            + ((low - high).mean() / unit).mul_scalar(case.objective.eta_cd);
 
         let values = |tensor: Tensor<Once, 1>| tensor.into_data().iter::<f64>().collect::<Vec<_>>();
         let difference = relative_difference(&values(loss.total.clone()), &values(oracle.clone()));

@@ -15,7 +15,10 @@ use sparsight_trainer::{
     checkpoint::Checkpoint,
     episodes::EpisodeSampler,
     synth::{Options, synthesise},
-    training::{StepMetrics, TrainingError, train, validation::Validator},
+    training::{
+        StepMetrics, TrainingError, train,
+        validation::{Validation, Validator},
+    },
 };
 
 fn config(data: &Path, steps: usize) -> Config {
@@ -212,4 +215,27 @@ fn a_clipped_step_has_the_norm_of_the_limit() {
     };
     let (free, clipped) = (moved(None), moved(Some(1e-3)));
     assert!(clipped < 0.5 * free, "{clipped} against {free}");
+}
+
+#[test]
+fn validation_says_how_much_of_the_damage_the_sampler_leaves() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    categories(&data);
+    let left = |name: &str, noise_std: f64, objective: ObjectiveConfig| {
+        let mut config = config(&data, 1);
+        config.data.validation = vec!["gear_000".into()];
+        config.langevin = LangevinConfig { step_size: 0.0, noise_std, ..config.langevin };
+        config.objective = objective;
+        let output = folder.path().join(name);
+        run(&config, None, &output).unwrap();
+        let line = std::fs::read_to_string(output.join("validation.jsonl")).unwrap();
+        serde_json::from_str::<Validation>(&line).unwrap().reconstruction
+    };
+    let papers = ObjectiveConfig::default();
+    let nothing_done = left("still", 0.0, papers).unwrap();
+    assert!((nothing_done - 1.0).abs() < 1e-6, "{nothing_done}");
+    assert!(left("noisy", 0.2, papers).unwrap() > 1.0);
+    let no_sampler = ObjectiveConfig { eta_rec: 0.0, eta_cd: 0.0, eta_dense: 1.0, eta_image: 0.0 };
+    assert_eq!(left("without", 0.0, no_sampler), None);
 }

@@ -112,14 +112,19 @@ pub struct NegativeKinds {
 pub struct LangevinConfig {
     /// Steps from the negative to the sample.
     pub steps: usize,
-    /// Step size on the energy of Eq. (8), a mean; or on its logarithm, where the steps are relative.
+    /// Step size on the energy of Eq. (8), a mean; on it in units of the good queries' where energies are relative.
     pub step_size: f64,
     /// Standard deviation of the noise, in units of the image's range [0, 1].
     pub noise_std: f64,
-    /// Whether each image's gradient is divided by its energy, so that a step descends log E: what it changes no longer
-    /// depends on the energy's scale, which training moves.
+    /// Whether the sampler and Eq. (12) measure energies in units of the mean energy of the episode's good queries, and
+    /// squared errors in units of those of its negatives: what a step changes and how the terms weigh then depend on no
+    /// scale that training moves. Beyond the paper.
     #[serde(skip_serializing_if = "std::ops::Not::not")] // bundles that don't need it stay as they were
     pub relative: bool,
+    /// Whether the step size is learned with the weights, from `step_size` on: too large a step is then answered by a
+    /// smaller one, not by features without energy. Beyond the paper.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub learned: bool,
 }
 
 /// Weights of the terms of the loss: those of Eq. (12), and the dense one. A term of weight 0 is not computed.
@@ -221,7 +226,7 @@ impl Default for NegativeKinds {
 
 impl Default for LangevinConfig {
     fn default() -> Self {
-        Self { steps: 5, step_size: 200.0, noise_std: 0.005, relative: false }
+        Self { steps: 5, step_size: 200.0, noise_std: 0.005, relative: false, learned: false }
     }
 }
 

@@ -10,6 +10,7 @@ use sparsight_trainer::{
     categories::read_categories,
     checkpoint::Checkpoint,
     episodes::EpisodeSampler,
+    langevin::langevin_parameters,
     preview::{episodes_sheet, langevin_sheet, negatives_sheet},
     weights::Weights,
 };
@@ -63,6 +64,13 @@ pub fn run(args: PreviewArgs) -> Result<()> {
     if checkpoint.config.backbone != config.backbone {
         anyhow::bail!(
             "{}: its backbone is not the checkpoint's; give the run's config",
+            args.config.display()
+        );
+    }
+    let learned = langevin_parameters(&config);
+    if learned.iter().any(|(name, ..)| checkpoint.parameters.iter().all(|(known, ..)| known != name)) {
+        anyhow::bail!(
+            "{}: langevin.learned is set, but the checkpoint's run has learned no step; give the run's config",
             args.config.display()
         );
     }

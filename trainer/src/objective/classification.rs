@@ -15,7 +15,7 @@ const DENSE_PARAMETERS: [(&str, f32); 2] = [("objective.dense.scale", 1.0), ("ob
 const IMAGE_PARAMETERS: [(&str, f32); 2] = [("objective.image.scale", 1.0), ("objective.image.shift", 0.0)];
 
 /// The parameters of the terms that count, at their first values.
-pub fn objective_parameters(config: &ObjectiveConfig) -> NamedParameters {
+pub fn parameters(config: &ObjectiveConfig) -> NamedParameters {
     let terms = [(config.eta_dense, DENSE_PARAMETERS), (config.eta_image, IMAGE_PARAMETERS)];
     let counted = terms.into_iter().filter(|(eta, _)| *eta > 0.0).flat_map(|(_, parameters)| parameters);
     counted.map(|(name, value)| (name.to_owned(), vec![1], vec![value])).collect()

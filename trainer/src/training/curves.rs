@@ -117,8 +117,6 @@ fn aurocs(area: &Area, validations: &[Validation], last: usize) -> Drawn {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     #[test]
@@ -127,7 +125,7 @@ mod tests {
             .map(|step| StepMetrics { step, loss: 1.0 / step as f64, ..StepMetrics::default() })
             .collect();
         let validation =
-            |step| Validation { step, position_auroc: 0.8, image_auroc: 0.7, categories: BTreeMap::new() };
+            |step| Validation { step, position_auroc: 0.8, image_auroc: 0.7, ..Validation::default() };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("curves.svg");
         let curves = |validations: &[Validation]| {

@@ -1,9 +1,10 @@
 //! Validation while a run lasts: how well energies tell spoilt or defective positions and images of categories that are
-//! not trained on from good ones. It guides the run; published figures are `evaluation`'s.
+//! not trained on from good ones, and how much the sampler repairs there. It guides the run; published figures are
+//! `evaluation`'s.
 
 use std::collections::BTreeMap;
 
-use burn::tensor::backend::Backend;
+use burn::tensor::{ElementConversion, Tensor, backend::Backend};
 use ndarray::{Array3, Axis, concatenate};
 use serde::{Deserialize, Serialize};
 use sparsight_runtime::detector::anomaly_score;
@@ -15,6 +16,7 @@ use crate::{
     categories::Category,
     energy::EnergyModel,
     episodes::{Episode, EpisodeError, EpisodeSampler},
+    langevin::{energy_unit, langevin, step_size},
     metrics::Ranking,
     objective::EpisodeTensors,
     weights::Weights,
@@ -34,23 +36,33 @@ pub struct Validation {
     pub image_auroc: f64,
     /// Both, of each category.
     pub categories: BTreeMap<String, [f64; 2]>,
+    /// mean((LD(x~) - x)^2) over mean((x~ - x)^2) of spoilt queries of all categories: below 1 the sampler repairs more
+    /// than it spoils. None if no term of the loss needs a sampler.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconstruction: Option<f64>,
 }
 
 impl Validation {
     /// For a person who watches.
     pub fn line(&self) -> String {
+        let repaired = self.reconstruction.map(|share| format!(", {share:.4} of the damage after sampling"));
         format!(
-            "step {}: validation AUROC {:.4} of positions, {:.4} of images",
-            self.step, self.position_auroc, self.image_auroc
+            "step {}: validation AUROC {:.4} of positions, {:.4} of images{}",
+            self.step,
+            self.position_auroc,
+            self.image_auroc,
+            repaired.unwrap_or_default()
         )
     }
 }
 
-/// An episode of each validation category, the same at every validation: labelled anomalies where a category has some,
-/// otherwise spoilt queries.
+/// Episodes of each validation category, the same at every validation.
 #[derive(Debug)]
 pub struct Validator {
+    /// Negatives are labelled anomalies where a category has some, otherwise spoilt queries.
     episodes: Vec<Episode>,
+    /// Negatives are spoilt queries, which have an original to come back to; empty without a sampler.
+    to_repair: Vec<Episode>,
 }
 
 impl Validator {
@@ -65,10 +77,17 @@ impl Validator {
         let mut config = config.clone();
         config.episodes.augmentation = AugmentationConfig::default();
         config.episodes.queries = config.episodes.queries.max(QUERIES);
+        config.negatives.anomalies = 0.0;
+        let to_repair = if config.objective.samples() {
+            EpisodeSampler::new(categories.clone(), &config)?.one_of_each()?
+        } else {
+            Vec::new()
+        };
         config.negatives.anomalies = 1.0;
         // No sampler, no noise.
         config.objective = ObjectiveConfig { eta_rec: 0.0, eta_cd: 0.0, ..config.objective };
-        Ok(Some(Self { episodes: EpisodeSampler::new(categories, &config)?.one_of_each()? }))
+        let episodes = EpisodeSampler::new(categories, &config)?.one_of_each()?;
+        Ok(Some(Self { episodes, to_repair }))
     }
 
     /// Compares energies with what is known of each position and each image.
@@ -99,7 +118,36 @@ impl Validator {
         }
         let mean =
             |i: usize| categories.values().map(|figures| figures[i]).sum::<f64>() / categories.len() as f64;
-        Ok(Validation { step, position_auroc: mean(0), image_auroc: mean(1), categories })
+        let reconstruction = self.reconstruction(config, weights, device);
+        Ok(Validation { step, position_auroc: mean(0), image_auroc: mean(1), categories, reconstruction })
+    }
+
+    /// Squared distance from the originals that is left after sampling, as a share of that of the negatives.
+    fn reconstruction<B: Backend>(
+        &self,
+        config: &Config,
+        weights: &Weights<B>,
+        device: &B::Device,
+    ) -> Option<f64> {
+        let sparse_coding = config.trained_sparse_coding();
+        let model = EnergyModel::new(&config.input, &config.backbone, &sparse_coding, weights);
+        let geometry = FeatureGeometry::new(&config.input, &config.backbone);
+        let (mut before, mut after) = (0.0, 0.0);
+        for episode in &self.to_repair {
+            let tensors = EpisodeTensors::new(episode, &geometry, &sparse_coding, device);
+            let atoms = model.adapt(tensors.support, tensors.atoms);
+            let unit = energy_unit(model.energy(tensors.positives.clone(), &atoms), &config.langevin);
+            let step_size = step_size(unit, weights, &config.langevin);
+            let noise_std = config.langevin.noise_std;
+            let sampled =
+                langevin(&model, &atoms, tensors.negatives.clone(), tensors.noise, step_size, noise_std);
+            let distance = |images: Tensor<B, 4>| {
+                (images - tensors.positives.clone()).powi_scalar(2).sum().into_scalar().elem::<f64>()
+            };
+            before += distance(tensors.negatives);
+            after += distance(sampled);
+        }
+        (before > 0.0).then(|| after / before)
     }
 }
 

@@ -95,6 +95,7 @@ impl Golden {
                 step_size: c.step_size,
                 noise_std: c.noise_std,
                 relative: false,
+                learned: false,
             },
             objective: ObjectiveConfig { eta_rec: c.eta_rec, eta_cd: c.eta_cd, ..ObjectiveConfig::default() },
             tensors: tensors.collect(),
