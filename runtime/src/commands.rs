@@ -10,7 +10,7 @@ mod info;
 mod promise;
 mod score;
 mod scoring;
-mod session;
+pub mod session;
 mod stream;
 mod support;
 mod trust;

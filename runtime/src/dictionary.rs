@@ -183,10 +183,10 @@ impl Dictionary {
                 false => None,
             },
             selection,
-            false_alarm_rate: match &header.calibration {
-                Some(calibration) => calibration.false_alarm_rate,
-                None => header.false_alarm_rate.unwrap_or(DEFAULT_FALSE_ALARM_RATE),
-            },
+            false_alarm_rate: header
+                .false_alarm_rate
+                .or(header.calibration.as_ref().map(|calibration| calibration.false_alarm_rate))
+                .unwrap_or(DEFAULT_FALSE_ALARM_RATE),
             calibration: header.calibration,
         };
         dictionary.check()?;
@@ -400,6 +400,10 @@ impl Dictionary {
         check_rate(self.false_alarm_rate)?;
         if let Some(calibration) = &self.calibration {
             calibration.check()?;
+            let (kept, asked) = (calibration.false_alarm_rate, self.false_alarm_rate);
+            if kept != asked {
+                return Err(DictionaryFault::OtherRate { kept, asked });
+            }
             if let Some(scores) =
                 calibration.shot_scores().map(<[f32]>::len).filter(|scores| *scores != shots)
             {

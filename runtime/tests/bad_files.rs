@@ -247,7 +247,7 @@ fn a_dictionary_that_contradicts_itself_is_neither_written_nor_read() {
         Calibration { method: Method::LeaveOneShotOut, scores: vec![0.1, 0.2], false_alarm_rate: 0.1 };
     let roi = Some(Roi::from_inside(Array2::ones((2, 3))).unwrap());
     let posed = concatenate![Axis(0), whole.support_features, whole.support_features, fewer, fewer, fewer];
-    let cases: [(Dictionary, &str); 12] = [
+    let cases: [(Dictionary, &str); 13] = [
         (
             Dictionary { roi: Some(Roi::from_inside(Array2::ones((3, 3))).unwrap()), ..whole.clone() },
             "roi of shape [3, 3]",
@@ -270,7 +270,11 @@ fn a_dictionary_that_contradicts_itself_is_neither_written_nor_read() {
             "max_atoms",
         ),
         (Dictionary { calibration: Some(calibration), ..whole.clone() }, "2 scores for 3 shots"),
-        (Dictionary { false_alarm_rate: 0.0, ..whole.clone() }, "rate"),
+        (Dictionary { false_alarm_rate: 0.0, ..whole.clone() }, "false alarm rate 0"),
+        (
+            Dictionary { false_alarm_rate: 0.2, ..whole.clone() },
+            "calibrated for a false alarm rate of 0.1, but 0.2",
+        ),
         (
             Dictionary { shot_maps: Some(Array3::zeros((2, 2, 3))), ..whole.clone() },
             "energy maps of shape [2, 2, 3]",

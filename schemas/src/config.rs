@@ -316,6 +316,11 @@ impl Validate for Config {
         if self.negatives.anomalies > 0.0 && self.objective.eta_rec > 0.0 {
             return Err(Violation::AnomaliesReconstructed(self.negatives.anomalies));
         }
+        // The sample is held constant in the contrastive divergence.
+        let LangevinConfig { learned, steps, step_size, .. } = self.langevin;
+        if learned && (steps == 0 || step_size == 0.0 || self.objective.eta_rec == 0.0) {
+            return Err(Violation::NothingToLearnFrom);
+        }
         Ok(())
     }
 }

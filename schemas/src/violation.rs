@@ -56,6 +56,10 @@ pub enum Violation {
         "{0:?}, with objective.eta_rec above 0; anomalies have no original to reconstruct: set one of them to 0"
     )]
     AnomaliesReconstructed(f32),
+    #[error(
+        "true, but no step is taken or reconstructs; set langevin.steps, step_size and objective.eta_rec above 0"
+    )]
+    NothingToLearnFrom,
     #[error("every weight is 0; give a term of the loss a weight")]
     NoObjective,
     #[error("{0:?}; must be positive and at most 1e9")]
@@ -110,6 +114,7 @@ impl Violation {
             Self::PatchKinds(_) => "negatives.kinds",
             Self::PatchOpacity(_) => "negatives.opacity",
             Self::AnomaliesReconstructed(_) => "negatives.anomalies",
+            Self::NothingToLearnFrom => "langevin.learned",
             Self::NoObjective => "objective",
             Self::ClipNorm(_) => "optimizer.clip_norm",
             Self::ValidationExcluded(_) => "data.validation",

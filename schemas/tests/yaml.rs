@@ -102,6 +102,10 @@ const BROKEN_CONFIGS: &[(&str, &str)] = &[
         "negatives: {anomalies: 0.5}",
         "negatives.anomalies: 0.5, with objective.eta_rec above 0; anomalies have no original to reconstruct: set one of them to 0 (line 1)",
     ),
+    (
+        "langevin: {learned: true}\nobjective: {eta_rec: 0}",
+        "langevin.learned: true, but no step is taken or reconstructs; set langevin.steps, step_size and objective.eta_rec above 0 (line 1)",
+    ),
     ("negatives: {anomalies: -0.5}", "negatives.anomalies: -0.5; must be between 0 and 1 (line 1)"),
     (
         "negatives:\n  opacity: [0.5, 1.1]",

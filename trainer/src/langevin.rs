@@ -11,7 +11,7 @@ use crate::{
 
 /// Parameter of a step size that is learned: the size is the config's times exp([`RATE`] * parameter). It ends with the
 /// training, as the sampler does.
-const LOG_STEP: &str = "langevin.log_step";
+const STEP_SIZE: &str = "langevin.step_size";
 /// An optimizer moves each parameter by about the learning rate; this many times as much changes the step in time.
 const RATE: f64 = 5.0;
 /// Energies are divided by no less: of images that the support explains entirely.
@@ -19,12 +19,12 @@ const LEAST_ENERGY: f64 = 1e-8;
 
 /// The parameters that the sampler has, at their first values.
 pub fn langevin_parameters(config: &Config) -> NamedParameters {
-    let learns = config.langevin.learned && config.objective.samples();
-    learns.then(|| (LOG_STEP.to_owned(), vec![1], vec![0.0])).into_iter().collect()
+    let learned = config.langevin.learned.then(|| (STEP_SIZE.to_owned(), vec![1], vec![0.0]));
+    learned.into_iter().collect()
 }
 
-/// What energies are measured in, \[1\]: the mean of the energies `good` \[M\] of the episode's good queries, held
-/// constant, where they are relative; else 1.
+/// The unit of energy, \[1\]: where energies are relative the mean of those of the episode's good queries, `good` \[M\],
+/// held constant; else 1.
 pub fn energy_unit<B: Backend>(good: Tensor<B, 1>, config: &LangevinConfig) -> Tensor<B, 1> {
     match config.relative {
         true => good.mean().detach().clamp_min(LEAST_ENERGY),
@@ -32,7 +32,7 @@ pub fn energy_unit<B: Backend>(good: Tensor<B, 1>, config: &LangevinConfig) -> T
     }
 }
 
-/// The step size \[1\] on energies that are not relative, in an episode with this [`energy_unit`].
+/// The step size \[1\] on energies as they are, if it is the config's on energies in `unit` \[1\].
 pub fn step_size<B: Backend>(
     unit: Tensor<B, 1>,
     weights: &Weights<B>,
@@ -40,7 +40,7 @@ pub fn step_size<B: Backend>(
 ) -> Tensor<B, 1> {
     let fixed = unit.recip().mul_scalar(config.step_size);
     match config.learned {
-        true => fixed * weights.parameter(LOG_STEP).reshape([1]).mul_scalar(RATE).exp(),
+        true => fixed * weights.parameter(STEP_SIZE).reshape([1]).mul_scalar(RATE).exp(),
         false => fixed,
     }
 }

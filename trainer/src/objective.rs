@@ -17,13 +17,13 @@ use crate::{
     weights::{NamedParameters, Weights},
 };
 
+/// Squared errors are divided by no less: of negatives that hardly differ from their originals.
+const LEAST_DAMAGE: f64 = 1e-8;
+
 /// The parameters that are learned with the backbone and end with the training, at their first values.
 pub fn objective_parameters(config: &Config) -> NamedParameters {
     [classification::parameters(&config.objective), langevin_parameters(config)].concat()
 }
-
-/// Squared errors are divided by no less: of negatives that are as good as their originals.
-const LEAST_ERROR: f64 = 1e-8;
 
 /// An episode's tensors: support \[K,3,H,W\], queries and their negatives \[M,3,H,W\], one normal draw \[M,3,H,W\] for
 /// each step of the sampler.
@@ -44,7 +44,7 @@ pub struct EpisodeTensors<B: Backend> {
 
 /// The loss and its terms, each \[1\]; a term that does not count is none.
 pub struct Loss<B: Backend> {
-    /// The sum of the terms, each by its weight.
+    /// The sum of the terms, each by its weight; of the reconstruction the share, where it is relative.
     pub total: Tensor<B, 1>,
     /// mean((LD(x~) - x)^2), the sampler differentiated through all its steps.
     pub reconstruction: Option<Tensor<B, 1>>,
@@ -80,8 +80,7 @@ impl<B: Backend> EpisodeTensors<B> {
 }
 
 /// The loss of one episode: eta_rec * reconstruction + eta_cd * contrastive divergence (Eq. 12) + eta_dense * dense +
-/// eta_image * image. Where energies are relative, the first counts over mean((x~ - x)^2) and the second over the mean
-/// energy of the good queries.
+/// eta_image * image. With `objective.relative` the first counts as a share of mean((x~ - x)^2).
 pub fn episode_loss<B: Backend>(
     model: &EnergyModel<B>,
     weights: &Weights<B>,
@@ -116,20 +115,19 @@ pub fn episode_loss<B: Backend>(
     if objective.samples() {
         let low = crate::sparse_coding::energy(good_map);
         let unit = energy_unit(low.clone(), config);
-        let step_size = step_size(unit.clone(), weights, config);
-        let start = (negatives.clone() - positives.clone()).powi_scalar(2).mean();
+        let step_size = step_size(unit, weights, config);
+        let damage = (negatives.clone() - positives.clone()).powi_scalar(2).mean();
         let sampled = langevin(model, &atoms, negatives, noise, step_size, config.noise_std);
         let reconstruction = (sampled.clone() - positives).powi_scalar(2).mean();
         let high = model.energy(sampled.clone().detach(), &atoms);
         let contrastive_divergence = (low - high).mean();
-        let (repaired, diverged) = match config.relative {
-            true => {
-                (reconstruction.clone() / start.clamp_min(LEAST_ERROR), contrastive_divergence.clone() / unit)
-            }
-            false => (reconstruction.clone(), contrastive_divergence.clone()),
+        let counted = match objective.relative {
+            true => reconstruction.clone() / damage.clamp_min(LEAST_DAMAGE),
+            false => reconstruction.clone(),
         };
-        loss.total =
-            loss.total + repaired.mul_scalar(objective.eta_rec) + diverged.mul_scalar(objective.eta_cd);
+        loss.total = loss.total
+            + counted.mul_scalar(objective.eta_rec)
+            + contrastive_divergence.clone().mul_scalar(objective.eta_cd);
         loss.reconstruction = Some(reconstruction);
         loss.contrastive_divergence = Some(contrastive_divergence);
         loss.sampled = Some(sampled.detach());

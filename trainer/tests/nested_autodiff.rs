@@ -23,7 +23,7 @@ use sparsight_trainer::{
 };
 
 /// Name of the learned step's parameter, as checkpoints have it.
-const LOG_STEP: &str = "langevin.log_step";
+const STEP_SIZE: &str = "langevin.step_size";
 
 type Once = Autodiff<NdArray<f64>>;
 type Twice = Autodiff<Once>;
@@ -50,9 +50,10 @@ fn the_loss_and_every_weight_gradient_agree_with_nested_automatic_differentiatio
 #[test]
 fn they_agree_where_energies_are_relative_and_the_step_is_learned() {
     let relative = |langevin: LangevinConfig| LangevinConfig { relative: true, step_size: 10.0, ..langevin };
-    agree(cases().into_iter().take(1), relative);
+    let two = || cases().into_iter().filter(|path| path.to_string_lossy().contains("_sigmoid"));
+    agree(two(), relative);
     let learned = |langevin: LangevinConfig| LangevinConfig { learned: true, ..relative(langevin) };
-    agree(cases().into_iter().take(1), learned);
+    agree(two(), learned);
 }
 
 /// Compares golden cases with the oracle, with the sampler's settings so changed.
@@ -61,9 +62,10 @@ fn agree(cases: impl IntoIterator<Item = PathBuf>, change: impl Fn(LangevinConfi
     for path in cases.into_iter().filter(|path| !path.ends_with("table_a.safetensors")) {
         let mut case = Golden::read(&path);
         case.langevin = change(case.langevin);
+        case.objective.relative = case.langevin.relative;
         let mut parameters = case.parameters();
         if case.langevin.learned {
-            parameters.push((LOG_STEP.into(), vec![1], vec![0.1]));
+            parameters.push((STEP_SIZE.into(), vec![1], vec![0.1]));
         }
         let weights = Weights::<Once>::from_parameters(&parameters, &device);
         let loss = episode_loss(
@@ -89,13 +91,13 @@ fn agree(cases: impl IntoIterator<Item = PathBuf>, change: impl Fn(LangevinConfi
         };
         let low = plain_energy(&case, &ops, &atoms, episode.positives.clone());
         let squares = |x: &Tensor<Once, 4>| (x.clone() - episode.positives.clone()).powi_scalar(2).mean();
-        let (unit, start) = match case.langevin.relative {
+        let (unit, damage) = match case.langevin.relative {
             true => (low.clone().mean().detach(), squares(&episode.negatives)),
             false => (Tensor::ones([1], &device), Tensor::ones([1], &device)),
         };
-        let mut step_size = unit.clone().recip().mul_scalar(case.langevin.step_size);
+        let mut step_size = unit.recip().mul_scalar(case.langevin.step_size);
         if case.langevin.learned {
-            step_size = step_size * oracle_weights.parameter(LOG_STEP).reshape([1]).mul_scalar(5.0).exp();
+            step_size = step_size * oracle_weights.parameter(STEP_SIZE).reshape([1]).mul_scalar(5.0).exp();
         }
         let mut x = episode.negatives.clone();
         for eps in episode.noise {
@@ -106,10 +108,10 @@ fn agree(cases: impl IntoIterator<Item = PathBuf>, change: impl Fn(LangevinConfi
             let step = gradient.mul_scalar(0.5) * step_size.clone().reshape([1, 1, 1, 1]);
             x = (x - step + eps.mul_scalar(case.langevin.noise_std)).clamp(0.0, 1.0);
         }
-        let reconstruction = squares(&x) / start;
+        let reconstruction = squares(&x) / damage;
         let high = plain_energy(&case, &ops, &atoms, x.detach());
         let oracle = reconstruction.mul_scalar(case.objective.eta_rec)
-            + ((low - high).mean() / unit).mul_scalar(case.objective.eta_cd);
+            + (low - high).mean().mul_scalar(case.objective.eta_cd);
 
         let values = |tensor: Tensor<Once, 1>| tensor.into_data().iter::<f64>().collect::<Vec<_>>();
         let difference = relative_difference(&values(loss.total.clone()), &values(oracle.clone()));

@@ -142,7 +142,13 @@ fn rich(data: &Path, steps: usize) -> Config {
             anomalies: 0.5,
             ..NegativesConfig::default()
         },
-        objective: ObjectiveConfig { eta_rec: 0.0, eta_cd: 0.1, eta_dense: 1.0, eta_image: 0.5 },
+        objective: ObjectiveConfig {
+            eta_rec: 0.0,
+            eta_cd: 0.1,
+            eta_dense: 1.0,
+            eta_image: 0.5,
+            relative: false,
+        },
         optimizer: OptimizerConfig {
             learning_rate: 2e-3,
             schedule: LearningRateSchedule::Cosine,
@@ -218,6 +224,34 @@ fn a_clipped_step_has_the_norm_of_the_limit() {
 }
 
 #[test]
+fn a_learned_step_moves_and_is_resumed_with_the_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    categories(&data);
+    let learning = |steps: usize| {
+        let mut config = config(&data, steps);
+        config.langevin = LangevinConfig { step_size: 1.0, relative: true, learned: true, ..config.langevin };
+        config.objective.relative = true;
+        config.optimizer.averaging = 0.9;
+        config
+    };
+    let [whole, parts] = ["whole", "parts"].map(|name| folder.path().join(name));
+    let expected = run(&learning(6), None, &whole).unwrap();
+    let step = |checkpoint: &Checkpoint| {
+        let of_step = checkpoint.parameters.iter().find(|(name, ..)| name == "langevin.step_size");
+        of_step.unwrap().2[0]
+    };
+    assert_ne!(step(&expected), 0.0);
+
+    run(&learning(3), None, &parts).unwrap();
+    let checkpoint = Checkpoint::read(&parts.join("checkpoint")).unwrap();
+    assert_ne!(step(&checkpoint), step(&expected));
+    let resumed = run(&learning(6), Some(checkpoint), &parts).unwrap();
+    assert_eq!(resumed.parameters, expected.parameters);
+    assert_eq!(resumed.average, expected.average);
+}
+
+#[test]
 fn validation_says_how_much_of_the_damage_the_sampler_leaves() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
@@ -230,12 +264,12 @@ fn validation_says_how_much_of_the_damage_the_sampler_leaves() {
         let output = folder.path().join(name);
         run(&config, None, &output).unwrap();
         let line = std::fs::read_to_string(output.join("validation.jsonl")).unwrap();
-        serde_json::from_str::<Validation>(&line).unwrap().reconstruction
+        serde_json::from_str::<Validation>(&line).unwrap().damage_left
     };
     let papers = ObjectiveConfig::default();
     let nothing_done = left("still", 0.0, papers).unwrap();
     assert!((nothing_done - 1.0).abs() < 1e-6, "{nothing_done}");
     assert!(left("noisy", 0.2, papers).unwrap() > 1.0);
-    let no_sampler = ObjectiveConfig { eta_rec: 0.0, eta_cd: 0.0, eta_dense: 1.0, eta_image: 0.0 };
+    let no_sampler = ObjectiveConfig { eta_rec: 0.0, eta_cd: 0.0, eta_dense: 1.0, ..papers };
     assert_eq!(left("without", 0.0, no_sampler), None);
 }

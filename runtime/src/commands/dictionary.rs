@@ -17,7 +17,7 @@ use super::{
     Exit, adapt,
     destinations::{lock, refuse_to_replace_what_is_read},
     promise::{promise, summary},
-    session::{BackboneFlags, note},
+    session::{BackboneFlags, note, printable},
     support::read_support,
     trust::Trust,
 };
@@ -106,12 +106,13 @@ impl Dictionary {
 impl List {
     fn run(&self) -> anyhow::Result<Exit> {
         let dictionary = dictionary::Dictionary::read(&self.dictionary)?;
-        let width = dictionary.shots.iter().map(|shot| shot.name.chars().count()).max().unwrap_or(0);
+        let names: Vec<String> = dictionary.shots.iter().map(|shot| printable(&shot.name)).collect();
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
         let scores = dictionary.calibration.as_ref().and_then(Calibration::shot_scores);
         let mut out = io::stdout().lock();
         for (i, shot) in dictionary.shots.iter().enumerate() {
             let score = scores.map_or("-".into(), |scores| format!("{:.6}", scores[i]));
-            writeln!(out, "{:width$}  {score:>12}  {}", shot.name, shot.sha256)?;
+            writeln!(out, "{:width$}  {score:>12}  {}", names[i], shot.sha256)?;
         }
         if dictionary.roi.is_some() || !dictionary.poses.are_as_taken() {
             note(format_args!("{}", summary(&dictionary)));

@@ -188,7 +188,7 @@ fn dictionary_json(dictionary: &Dictionary) -> Value {
         "poses": dictionary.poses,
         "roi": dictionary.roi.as_ref().map(roi_rows),
         "threshold": dictionary.threshold(),
-        "false_alarm_rate": calibration.map(|c| c.false_alarm_rate),
+        "false_alarm_rate": dictionary.false_alarm_rate,
         "guaranteed_rate": calibration.map(Calibration::guaranteed_rate),
         "calibration": calibration.map(|c| json!({ "method": c.method, "scores": c.scores })),
         "shots": shots.collect::<Vec<_>>(),

@@ -136,8 +136,13 @@ pub fn be_quiet() {
 /// Says something on stderr, unless it should be quiet. That nobody listens is no reason to stop.
 pub fn note(message: fmt::Arguments) {
     if !QUIET.load(Ordering::Relaxed) {
-        let _ = writeln!(io::stderr(), "{message}");
+        let _ = writeln!(io::stderr(), "{}", printable(&message.to_string()));
     }
+}
+
+/// A line for a person: the names in it may hold what breaks a line or steers a terminal.
+pub fn printable(line: &str) -> String {
+    line.replace(char::is_control, "\u{fffd}")
 }
 
 /// A counter on stderr, in place; nothing if stderr is not a terminal or the results appear on one anyway.

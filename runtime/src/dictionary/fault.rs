@@ -75,6 +75,8 @@ pub enum DictionaryFault {
     ShotMaps { found: [usize; 3], expected: [usize; 3] },
     #[error("is calibrated with {scores} scores for {shots} shots; adapt again")]
     CalibrationCount { scores: usize, shots: usize },
+    #[error("is calibrated for a false alarm rate of {kept}, but {asked} was asked for; calibrate it again")]
+    OtherRate { kept: f64, asked: f64 },
     #[error("was adapted with another bundle; adapt again with this one, {}", .0.display())]
     OtherBundle(PathBuf),
     #[error("holds features of shape {found:?} for each shot, the bundle makes {expected:?}; adapt again")]

@@ -166,6 +166,24 @@ fn shots_are_listed_with_their_scores() {
 }
 
 #[test]
+fn a_list_says_that_shots_are_in_poses_and_keeps_their_names_on_one_line() {
+    let sandbox = Sandbox::new();
+    let dictionary = sandbox.path("posed.dictionary");
+    let mut adapt = sparsight("adapt");
+    adapt.arg(bundle()).arg(sandbox.good_images()).arg("-o").arg(&dictionary).arg("--augment-support=flips");
+    adapt.assert().success();
+    let mut whole = Dictionary::read(&dictionary).unwrap();
+    whole.shots[0].name = "a\nb\x1b[2J.png".into();
+    whole.write(&dictionary).unwrap();
+    let assert = sparsight("dictionary").arg("list").arg(&dictionary).assert().success();
+    let output = assert.get_output();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.lines().count() == 5 && text.starts_with("a\u{fffd}b\u{fffd}[2J.png "), "{text}");
+    names(&String::from_utf8_lossy(&output.stderr), &["5 shots in 4 poses"]);
+    assert!(failure(&mut remove(&dictionary, "c\x1b.png"), 1).contains("c\u{fffd}.png"));
+}
+
+#[test]
 fn a_shot_that_is_added_and_removed_leaves_the_dictionary_as_it_was() {
     let sandbox = Sandbox::new();
     let dictionary = sandbox.dictionary();

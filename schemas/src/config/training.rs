@@ -112,17 +112,16 @@ pub struct NegativeKinds {
 pub struct LangevinConfig {
     /// Steps from the negative to the sample.
     pub steps: usize,
-    /// Step size on the energy of Eq. (8), a mean; on it in units of the good queries' where energies are relative.
+    /// Step size on the energy of Eq. (8), a mean, or on that energy in the unit that `relative` gives it.
     pub step_size: f64,
     /// Standard deviation of the noise, in units of the image's range [0, 1].
     pub noise_std: f64,
-    /// Whether the sampler and Eq. (12) measure energies in units of the mean energy of the episode's good queries, and
-    /// squared errors in units of those of its negatives: what a step changes and how the terms weigh then depend on no
+    /// Whether the unit of energy is the mean energy of the episode's good queries: what a step changes then depends on no
     /// scale that training moves. Beyond the paper.
     #[serde(skip_serializing_if = "std::ops::Not::not")] // bundles that don't need it stay as they were
     pub relative: bool,
-    /// Whether the step size is learned with the weights, from `step_size` on: too large a step is then answered by a
-    /// smaller one, not by features without energy. Beyond the paper.
+    /// Whether the step size is learned with the weights, from `step_size` on, by what the reconstruction term asks for: too
+    /// large a step is then answered by a smaller one and not by features that tell nothing apart. Beyond the paper.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub learned: bool,
 }
@@ -132,7 +131,7 @@ pub struct LangevinConfig {
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ObjectiveConfig {
-    /// Weight of the reconstruction term, mean((LD(x~) - x)^2).
+    /// Weight of the reconstruction term, mean((LD(x~) - x)^2), or of the share that `relative` makes of it.
     pub eta_rec: f64,
     /// Weight of the contrastive divergence term, mean(E(x) - E(LD(x~))).
     pub eta_cd: f64,
@@ -142,6 +141,10 @@ pub struct ObjectiveConfig {
     /// Weight of the image term, the cross entropy of each image's smooth maximum of log energies with whether it is a
     /// negative; it needs no sampler.
     pub eta_image: f64,
+    /// Whether the reconstruction term is a share of what the negatives differ by, mean((x~ - x)^2): it then does not
+    /// depend on how little of an image is spoilt. Beyond the paper.
+    #[serde(skip_serializing_if = "std::ops::Not::not")] // bundles that don't need it stay as they were
+    pub relative: bool,
 }
 
 /// Adam.
@@ -232,7 +235,7 @@ impl Default for LangevinConfig {
 
 impl Default for ObjectiveConfig {
     fn default() -> Self {
-        Self { eta_rec: 1.0, eta_cd: 0.25, eta_dense: 0.0, eta_image: 0.0 }
+        Self { eta_rec: 1.0, eta_cd: 0.25, eta_dense: 0.0, eta_image: 0.0, relative: false }
     }
 }
 

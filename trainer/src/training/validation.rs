@@ -36,22 +36,22 @@ pub struct Validation {
     pub image_auroc: f64,
     /// Both, of each category.
     pub categories: BTreeMap<String, [f64; 2]>,
-    /// mean((LD(x~) - x)^2) over mean((x~ - x)^2) of spoilt queries of all categories: below 1 the sampler repairs more
-    /// than it spoils. None if no term of the loss needs a sampler.
+    /// mean((LD(x~) - x)^2) as a share of mean((x~ - x)^2), of spoilt queries of all categories: below 1 the sampler repairs
+    /// more than it spoils. None if no term of the loss needs a sampler, or if no query could be spoilt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reconstruction: Option<f64>,
+    pub damage_left: Option<f64>,
 }
 
 impl Validation {
     /// For a person who watches.
     pub fn line(&self) -> String {
-        let repaired = self.reconstruction.map(|share| format!(", {share:.4} of the damage after sampling"));
+        let left = self.damage_left.map(|share| format!(", {share:.4} of the damage left by the sampler"));
         format!(
             "step {}: validation AUROC {:.4} of positions, {:.4} of images{}",
             self.step,
             self.position_auroc,
             self.image_auroc,
-            repaired.unwrap_or_default()
+            left.unwrap_or_default()
         )
     }
 }
@@ -118,12 +118,12 @@ impl Validator {
         }
         let mean =
             |i: usize| categories.values().map(|figures| figures[i]).sum::<f64>() / categories.len() as f64;
-        let reconstruction = self.reconstruction(config, weights, device);
-        Ok(Validation { step, position_auroc: mean(0), image_auroc: mean(1), categories, reconstruction })
+        let damage_left = self.damage_left(config, weights, device);
+        Ok(Validation { step, position_auroc: mean(0), image_auroc: mean(1), categories, damage_left })
     }
 
     /// Squared distance from the originals that is left after sampling, as a share of that of the negatives.
-    fn reconstruction<B: Backend>(
+    fn damage_left<B: Backend>(
         &self,
         config: &Config,
         weights: &Weights<B>,

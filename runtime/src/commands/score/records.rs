@@ -5,6 +5,8 @@ use std::io::{self, Write};
 
 use sparsight_schemas::ScoreRecord;
 
+use crate::commands::session::printable;
+
 /// The form of the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -82,11 +84,6 @@ impl<W: Write> RecordWriter<W> {
         let image = printable(&record.image);
         writeln!(self.out, "{image:width$}  {score:>10}  {threshold:>10}  {verdict}")
     }
-}
-
-/// A name may hold what breaks a line or steers a terminal.
-fn printable(name: &str) -> String {
-    name.replace(char::is_control, "\u{fffd}")
 }
 
 const COLUMNS: [&str; 13] = [
@@ -212,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_can_not_break_a_row_of_the_table_or_steer_the_terminal() {
+    fn a_name_cannot_break_a_row_of_the_table_or_steer_the_terminal() {
         let name = "a\nb\x1b[2J.png";
         let error = Some(format!("{name}: is\tbroken"));
         let record = ScoreRecord { image: name.into(), error, ..two_records()[1].clone() };
