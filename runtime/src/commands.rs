@@ -10,7 +10,7 @@ mod info;
 mod promise;
 mod score;
 mod scoring;
-pub mod session;
+mod session;
 mod stream;
 mod support;
 mod trust;

@@ -41,4 +41,5 @@ pub mod roi;
 pub mod signature;
 pub mod sparse_coding;
 pub mod tensors;
+pub mod terminal;
 pub mod verify;

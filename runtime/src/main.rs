@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::Parser;
+use sparsight_runtime::terminal::printable;
 
 fn main() -> ExitCode {
     let error = match commands::run(commands::Cli::parse()) {
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let line = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-    let _ = writeln!(io::stderr(), "error: {}", commands::session::printable(&line));
+    let _ = writeln!(io::stderr(), "error: {}", printable(&line));
     ExitCode::from(1)
 }
 

@@ -6,6 +6,7 @@ mod memory;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use sparsight_runtime::terminal::printable;
 
 /// Meta-train few-shot anomaly detection over many categories, and export it for `sparsight`
 #[derive(Parser)]
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", in_one_line(&error));
+            eprintln!("error: {}", printable(&in_one_line(&error)));
             ExitCode::FAILURE
         }
     }

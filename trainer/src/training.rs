@@ -15,12 +15,16 @@ use std::{
     time::Instant,
 };
 
-use burn::{module::AutodiffModule, tensor::backend::AutodiffBackend};
+use burn::{
+    module::AutodiffModule,
+    tensor::{ElementConversion, Tensor, backend::AutodiffBackend},
+};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     checkpoint::{Checkpoint, CheckpointError},
     episodes::{Ahead, EpisodeError, EpisodeSampler},
+    langevin::step_size,
     weights::Weights,
 };
 pub use metrics_file::StepMetrics;
@@ -107,6 +111,10 @@ pub fn train<B: AutodiffBackend>(
             let mut metrics = StepMetrics::new(step + 1, &terms);
             metrics.gradient_norm = clip(&mut gradients, &weights, config.optimizer.clip_norm);
             metrics.learning_rate = learning_rate(&config.optimizer, step, steps);
+            metrics.step_size = config.langevin.learned.then(|| {
+                let unit = Tensor::ones([1], device);
+                step_size(unit, &weights, &config.langevin).into_scalar().elem()
+            });
             if let Some(term) = metrics.not_finite(&terms) {
                 let categories = episodes.iter().map(|e| e.category.as_str()).collect::<Vec<_>>().join(", ");
                 return Err(TrainingError::NotFinite { step: step + 1, term, categories });
@@ -121,10 +129,12 @@ pub fn train<B: AutodiffBackend>(
             bar.set_message(format!("loss {:.4}", metrics.loss));
             bar.inc(1);
 
-            let is_last = step + 1 == steps || interrupted.load(Ordering::Relaxed);
+            let is_end = step + 1 == steps;
+            let is_last = is_end || interrupted.load(Ordering::Relaxed);
             let mut is_best = false;
+            // An interrupted run is not validated: it would have a chance to be the best that others don't have.
             if let Some(validator) = validator
-                && (is_last || (step + 1) % config.training.validate_every == 0)
+                && (is_end || (step + 1) % config.training.validate_every == 0)
             {
                 let exported = average.clone().unwrap_or_else(|| weights.valid());
                 let validation = validator.validate(step + 1, &config, &exported, device)?;

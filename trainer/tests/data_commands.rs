@@ -295,7 +295,7 @@ fn a_preview_draws_episodes_negatives_and_the_samplers_steps() {
 }
 
 #[test]
-fn a_preview_with_a_learned_step_wants_a_checkpoint_that_has_learned_one() {
+fn a_preview_wants_the_step_size_that_its_checkpoint_has_learned() {
     let folder = with_data();
     let config = |langevin: &str| {
         format!(
@@ -316,5 +316,6 @@ fn a_preview_with_a_learned_step_wants_a_checkpoint_that_has_learned_one() {
     };
     preview("learned", "learned").success();
     preview("fixed", "fixed").success();
-    assert!(error_of(preview("learned", "fixed")).contains("learned.yaml: langevin.learned"));
+    assert!(error_of(preview("learned", "fixed")).contains("learned.yaml: its step size"));
+    assert!(error_of(preview("fixed", "learned")).contains("fixed.yaml: its step size"));
 }

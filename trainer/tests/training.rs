@@ -186,14 +186,17 @@ fn a_run_with_every_option_ends_the_same_on_one_worker_and_on_three_and_when_it_
     let config = Valid::new(rich(&data, 10)).unwrap();
     let sampler = EpisodeSampler::new(read_categories(&config.data).unwrap(), &config).unwrap();
     let start = Checkpoint::random(&config, None);
+    let validator = Validator::new(read_validation_categories(&config.data).unwrap(), &config).unwrap();
     let at_once = AtomicBool::new(true);
-    train::<Autodiff<Flex>>(start, &sampler, None, &parts, &[Default::default()], &at_once).unwrap();
+    let one_device = [Default::default()];
+    train::<Autodiff<Flex>>(start, &sampler, validator.as_ref(), &parts, &one_device, &at_once).unwrap();
     let checkpoint = Checkpoint::read(&parts.join("checkpoint")).unwrap();
     assert_eq!(checkpoint.progress.step, 1, "an interrupted run finishes its step");
     let resumed = run(&rich(&data, 10), Some(checkpoint), &parts).unwrap();
     assert_eq!(losses(&parts), losses(&one));
     assert_eq!(resumed.parameters, expected.parameters);
     assert_eq!(resumed.average, expected.average);
+    assert_eq!(resumed.progress, expected.progress);
     assert_ne!(resumed.average.as_ref(), Some(&resumed.parameters));
 
     let best = Checkpoint::read(&one.join("best")).unwrap();
@@ -242,6 +245,12 @@ fn a_learned_step_moves_and_is_resumed_with_the_weights() {
         of_step.unwrap().2[0]
     };
     assert_ne!(step(&expected), 0.0);
+    let lines = std::fs::read_to_string(whole.join("metrics.jsonl")).unwrap();
+    let sizes: Vec<f64> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<StepMetrics>(line).unwrap().step_size.unwrap())
+        .collect();
+    assert!(sizes[0] == 1.0 && sizes[5] != 1.0, "{sizes:?}");
 
     run(&learning(3), None, &parts).unwrap();
     let checkpoint = Checkpoint::read(&parts.join("checkpoint")).unwrap();

@@ -135,7 +135,7 @@ impl Adapt {
         let _lock = lock(&self.output)?;
         dictionary.write(&self.output)?;
         note(format_args!("{}: {}", self.output.display(), summary(&dictionary)));
-        promise(dictionary.calibration.as_ref()).iter().for_each(|line| note(format_args!("{line}")));
+        promise(&dictionary).iter().for_each(|line| note(format_args!("{line}")));
         Ok(Exit::Done)
     }
 }

@@ -3,7 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::{anyhow, ensure};
-use sparsight_runtime::{dictionary::Dictionary, images::find_images};
+use sparsight_runtime::{
+    calibration::{Calibration, Method},
+    dictionary::Dictionary,
+    images::find_images,
+};
 
 use super::{
     Exit, adapt,
@@ -53,7 +57,14 @@ impl Calibrate {
         dictionary.false_alarm_rate = self.false_alarm_rate.unwrap_or(dictionary.false_alarm_rate);
 
         if images.is_empty() {
+            let before = dictionary.calibration.take();
             dictionary.calibrate(detector.bundle())?;
+            if let Some(Calibration { method: Method::HeldOut, scores, .. }) = before {
+                let images = scores.len();
+                note(format_args!(
+                    "the shots set the threshold in place of {images} held-out images; give them again to have it back"
+                ));
+            }
         } else {
             let input = detector.bundle().manifest.input;
             let mut scorer = detector.with_dictionary(&dictionary)?;
@@ -74,7 +85,7 @@ impl Calibrate {
             dictionary.calibrate_by_held_out(scores)?;
         }
         dictionary.write(output)?;
-        promise(dictionary.calibration.as_ref()).iter().for_each(|line| note(format_args!("{line}")));
+        promise(&dictionary).iter().for_each(|line| note(format_args!("{line}")));
         Ok(Exit::Done)
     }
 }

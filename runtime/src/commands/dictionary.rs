@@ -11,13 +11,14 @@ use sparsight_runtime::{
     calibration::{Calibration, Method},
     dictionary::{self, DictionaryError, DictionaryFault},
     images::find_images,
+    terminal::printable,
 };
 
 use super::{
     Exit, adapt,
     destinations::{lock, refuse_to_replace_what_is_read},
     promise::{promise, summary},
-    session::{BackboneFlags, note, printable},
+    session::{BackboneFlags, note},
     support::read_support,
     trust::Trust,
 };
@@ -196,6 +197,6 @@ fn replace(
             scores.len()
         ));
     }
-    promise(dictionary.calibration.as_ref()).iter().for_each(|line| note(format_args!("{line}")));
+    promise(&dictionary).iter().for_each(|line| note(format_args!("{line}")));
     Ok(Exit::Done)
 }

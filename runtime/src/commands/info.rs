@@ -14,6 +14,7 @@ use sparsight_runtime::{
     dictionary::Dictionary,
     onnxruntime::Library,
     roi::Roi,
+    terminal::printable,
 };
 
 use super::{
@@ -73,7 +74,7 @@ impl Info {
             writeln!(out, "{json:#}")?;
         } else {
             for (name, value) in text {
-                writeln!(out, "{name:<14}  {value}")?;
+                writeln!(out, "{name:<14}  {}", printable(&value))?;
             }
         }
         Ok(Exit::Done)
@@ -164,7 +165,7 @@ fn dictionary_text(dictionary: &Dictionary) -> Vec<(&'static str, String)> {
     let rows = dictionary.roi.iter().flat_map(roi_rows);
     text.extend(std::iter::once("roi").chain(std::iter::repeat("")).zip(rows));
     let names = std::iter::once("calibration").chain(std::iter::repeat(""));
-    text.extend(names.zip(promise(dictionary.calibration.as_ref())));
+    text.extend(names.zip(promise(dictionary)));
     text
 }
 

@@ -11,6 +11,7 @@ use std::{
 use sparsight_runtime::{
     backbone::{CudaFault, MOST_THREADS, Options, Provider},
     detector::Detector,
+    terminal::printable,
 };
 
 use super::trust::Trust;
@@ -138,11 +139,6 @@ pub fn note(message: fmt::Arguments) {
     if !QUIET.load(Ordering::Relaxed) {
         let _ = writeln!(io::stderr(), "{}", printable(&message.to_string()));
     }
-}
-
-/// A line for a person: the names in it may hold what breaks a line or steers a terminal.
-pub fn printable(line: &str) -> String {
-    line.replace(char::is_control, "\u{fffd}")
 }
 
 /// A counter on stderr, in place; nothing if stderr is not a terminal or the results appear on one anyway.

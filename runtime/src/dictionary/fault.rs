@@ -75,7 +75,7 @@ pub enum DictionaryFault {
     ShotMaps { found: [usize; 3], expected: [usize; 3] },
     #[error("is calibrated with {scores} scores for {shots} shots; adapt again")]
     CalibrationCount { scores: usize, shots: usize },
-    #[error("is calibrated for a false alarm rate of {kept}, but {asked} was asked for; calibrate it again")]
+    #[error("is calibrated for a false alarm rate of {kept}, but {asked} was asked for; adapt again")]
     OtherRate { kept: f64, asked: f64 },
     #[error("was adapted with another bundle; adapt again with this one, {}", .0.display())]
     OtherBundle(PathBuf),

@@ -112,7 +112,8 @@ pub struct NegativeKinds {
 pub struct LangevinConfig {
     /// Steps from the negative to the sample.
     pub steps: usize,
-    /// Step size on the energy of Eq. (8), a mean, or on that energy in the unit that `relative` gives it.
+    /// Step size on the energy of Eq. (8), a mean, or on that energy in the unit that `relative` gives it, where it should
+    /// be far smaller: one with which untrained weights do not add damage.
     pub step_size: f64,
     /// Standard deviation of the noise, in units of the image's range [0, 1].
     pub noise_std: f64,

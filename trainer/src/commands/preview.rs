@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use burn_flex::Flex;
 use sparsight_runtime::{heatmap::write_png, replace::replace_directory};
-use sparsight_schemas::Valid;
+use sparsight_schemas::{LangevinConfig, Valid};
 use sparsight_trainer::{
     categories::read_categories,
     checkpoint::Checkpoint,
     episodes::EpisodeSampler,
-    langevin::langevin_parameters,
     preview::{episodes_sheet, langevin_sheet, negatives_sheet},
     weights::Weights,
 };
@@ -67,10 +66,11 @@ pub fn run(args: PreviewArgs) -> Result<()> {
             args.config.display()
         );
     }
-    let learned = langevin_parameters(&config);
-    if learned.iter().any(|(name, ..)| checkpoint.parameters.iter().all(|(known, ..)| known != name)) {
+    let (of_run, of_config) = (checkpoint.config.langevin, config.langevin);
+    let step = |langevin: LangevinConfig| (langevin.learned, langevin.relative, langevin.step_size.to_bits());
+    if (of_run.learned || of_config.learned) && step(of_run) != step(of_config) {
         anyhow::bail!(
-            "{}: langevin.learned is set, but the checkpoint's run has learned no step; give the run's config",
+            "{}: its step size, learned or not, is not that of the checkpoint's run (langevin); give the run's config",
             args.config.display()
         );
     }

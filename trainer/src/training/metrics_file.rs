@@ -35,6 +35,9 @@ pub struct StepMetrics {
     pub gradient_norm: f64,
     /// The learning rate.
     pub learning_rate: f64,
+    /// The sampler's step size, in the config's unit of energy; none if it is not learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_size: Option<f64>,
     /// Seconds of the step.
     pub seconds: f64,
     /// Seconds of them spent waiting for images.

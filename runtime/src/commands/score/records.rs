@@ -3,9 +3,8 @@
 
 use std::io::{self, Write};
 
+use sparsight_runtime::terminal::printable;
 use sparsight_schemas::ScoreRecord;
-
-use crate::commands::session::printable;
 
 /// The form of the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
