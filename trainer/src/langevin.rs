@@ -23,21 +23,17 @@ pub fn langevin_parameters(config: &Config) -> NamedParameters {
     learned.into_iter().collect()
 }
 
-/// The unit of energy, \[1\]: where energies are relative the mean of those of the episode's good queries, `good` \[M\],
-/// held constant; else 1.
-pub fn energy_unit<B: Backend>(good: Tensor<B, 1>, config: &LangevinConfig) -> Tensor<B, 1> {
-    match config.relative {
-        true => good.mean().detach().clamp_min(LEAST_ENERGY),
-        false => Tensor::ones([1], &good.device()),
-    }
-}
-
-/// The step size \[1\] on energies as they are, if it is the config's on energies in `unit` \[1\].
+/// The step size \[1\] in an episode whose good queries have the energies `good` \[M\]: the config's, times what was learned,
+/// over the unit of energy. Where energies are relative that is the mean of `good`, held constant; else 1.
 pub fn step_size<B: Backend>(
-    unit: Tensor<B, 1>,
+    good: Tensor<B, 1>,
     weights: &Weights<B>,
     config: &LangevinConfig,
 ) -> Tensor<B, 1> {
+    let unit = match config.relative {
+        true => good.mean().detach().clamp_min(LEAST_ENERGY),
+        false => Tensor::ones([1], &good.device()),
+    };
     let fixed = unit.recip().mul_scalar(config.step_size);
     match config.learned {
         true => fixed * weights.parameter(STEP_SIZE).reshape([1]).mul_scalar(RATE).exp(),

@@ -13,7 +13,7 @@ use crate::{
     arrays::to_tensor,
     energy::EnergyModel,
     episodes::Episode,
-    langevin::{energy_unit, langevin, langevin_parameters, step_size},
+    langevin::{langevin, langevin_parameters, step_size},
     weights::{NamedParameters, Weights},
 };
 
@@ -114,8 +114,7 @@ pub fn episode_loss<B: Backend>(
     }
     if objective.samples() {
         let low = crate::sparse_coding::energy(good_map);
-        let unit = energy_unit(low.clone(), config);
-        let step_size = step_size(unit, weights, config);
+        let step_size = step_size(low.clone(), weights, config);
         let damage = (negatives.clone() - positives.clone()).powi_scalar(2).mean();
         let sampled = langevin(model, &atoms, negatives, noise, step_size, config.noise_std);
         let reconstruction = (sampled.clone() - positives).powi_scalar(2).mean();

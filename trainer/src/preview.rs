@@ -10,7 +10,7 @@ use crate::{
     arrays::to_array,
     energy::EnergyModel,
     episodes::Episode,
-    langevin::{energy_unit, langevin, step_size},
+    langevin::{langevin, step_size},
     objective::EpisodeTensors,
     weights::Weights,
 };
@@ -84,8 +84,7 @@ pub fn langevin_sheet<B: Backend>(
     let tensors = EpisodeTensors::new(episode, &geometry, &sparse_coding, device);
     let atoms = model.adapt(tensors.support, tensors.atoms);
     let mut states = vec![episode.positives.clone(), episode.negatives.clone()];
-    let unit = energy_unit(model.energy(tensors.positives, &atoms), &config.langevin);
-    let step_size = step_size(unit, weights, &config.langevin);
+    let step_size = step_size(model.energy(tensors.positives, &atoms), weights, &config.langevin);
     let mut x = tensors.negatives;
     for eps in tensors.noise {
         x = langevin(&model, &atoms, x, vec![eps], step_size.clone(), config.langevin.noise_std);

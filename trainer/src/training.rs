@@ -112,8 +112,8 @@ pub fn train<B: AutodiffBackend>(
             metrics.gradient_norm = clip(&mut gradients, &weights, config.optimizer.clip_norm);
             metrics.learning_rate = learning_rate(&config.optimizer, step, steps);
             metrics.step_size = config.langevin.learned.then(|| {
-                let unit = Tensor::ones([1], device);
-                step_size(unit, &weights, &config.langevin).into_scalar().elem()
+                let of_unit_energy = Tensor::ones([1], device);
+                step_size(of_unit_energy, &weights, &config.langevin).into_scalar().elem()
             });
             if let Some(term) = metrics.not_finite(&terms) {
                 let categories = episodes.iter().map(|e| e.category.as_str()).collect::<Vec<_>>().join(", ");

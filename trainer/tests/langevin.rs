@@ -13,7 +13,7 @@ use golden::Golden;
 use sparsight_schemas::{Config, LangevinConfig};
 use sparsight_trainer::{
     energy::EnergyModel,
-    langevin::{energy_unit, langevin, langevin_parameters, step_size},
+    langevin::{langevin, langevin_parameters, step_size},
     sparse_coding::Atoms,
     weights::{NamedParameters, Weights, random_parameters},
 };
@@ -58,10 +58,9 @@ fn a_step_follows_the_slope_of_the_energy() {
     }
 }
 
-/// The step size on energies that are not relative, of an episode whose good queries have the mean energy 0.2.
+/// The step size of an episode whose good queries have the mean energy 0.2.
 fn size(config: &Config, weights: &Weights<Plain>) -> f64 {
-    let unit = energy_unit(tensor(&[0.1, 0.3]), &config.langevin);
-    number(step_size(unit, weights, &config.langevin))
+    number(step_size(tensor(&[0.1, 0.3]), weights, &config.langevin))
 }
 
 fn config(relative: bool, learned: bool) -> Config {

@@ -16,7 +16,7 @@ use crate::{
     categories::Category,
     energy::EnergyModel,
     episodes::{Episode, EpisodeError, EpisodeSampler},
-    langevin::{energy_unit, langevin, step_size},
+    langevin::{langevin, step_size},
     metrics::Ranking,
     objective::EpisodeTensors,
     weights::Weights,
@@ -136,8 +136,8 @@ impl Validator {
         for episode in &self.to_repair {
             let tensors = EpisodeTensors::new(episode, &geometry, &sparse_coding, device);
             let atoms = model.adapt(tensors.support, tensors.atoms);
-            let unit = energy_unit(model.energy(tensors.positives.clone(), &atoms), &config.langevin);
-            let step_size = step_size(unit, weights, &config.langevin);
+            let good = model.energy(tensors.positives.clone(), &atoms);
+            let step_size = step_size(good, weights, &config.langevin);
             let noise_std = config.langevin.noise_std;
             let sampled =
                 langevin(&model, &atoms, tensors.negatives.clone(), tensors.noise, step_size, noise_std);
