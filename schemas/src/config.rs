@@ -1,12 +1,13 @@
-//! The config as it is written in YAML: the model, with its defaults and what makes it valid. How it is trained is
-//! `config::training`'s.
+//! The config as it is written in YAML: the model, with its defaults and what makes it valid. On what it is trained is
+//! `config::episodes`'s, how `config::training`'s.
 
+mod episodes;
 mod training;
 
-pub use training::{
-    AugmentationConfig, DataConfig, EpisodeConfig, LangevinConfig, LearningRateSchedule, NegativeKinds,
-    NegativesConfig, ObjectiveConfig, OptimizerConfig, PatchShape, TrainingConfig,
+pub use episodes::{
+    AugmentationConfig, DataConfig, EpisodeConfig, NegativeKinds, NegativesConfig, PatchShape,
 };
+pub use training::{LangevinConfig, LearningRateSchedule, ObjectiveConfig, OptimizerConfig, TrainingConfig};
 
 use serde::{Deserialize, Serialize};
 
@@ -189,6 +190,13 @@ fn is_width(channels: usize) -> bool {
 /// Whether a neighbourhood of this side is centred on a position, and not too large for any features.
 fn is_receptive_field(side: usize) -> bool {
     !side.is_multiple_of(2) && side <= 15
+}
+
+fn at_least_one(counts: &[(&'static str, usize)]) -> Result<(), Violation> {
+    match counts.iter().find(|(_, count)| *count == 0) {
+        Some((field, _)) => Err(Violation::ZeroCount(field)),
+        None => Ok(()),
+    }
 }
 
 impl Config {
