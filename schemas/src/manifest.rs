@@ -66,7 +66,7 @@ pub struct Provenance {
     /// What the run's log says; none for weights that came from elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<TrainingSummary>,
-    /// The config of the run.
+    /// The config of the run. What ships may have been exported with other settings: those are above.
     pub config: Config,
 }
 

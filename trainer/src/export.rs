@@ -62,6 +62,8 @@ pub struct Origin {
     pub data_fingerprint: Option<String>,
     /// What the training's log says.
     pub training: Option<TrainingSummary>,
+    /// The config of the training; none if it is the one that is exported with.
+    pub config: Option<Valid<Config>>,
 }
 
 /// Writes the bundle whole, or not at all; an older bundle at `path` is replaced.
@@ -83,6 +85,7 @@ pub fn export_bundle(
         ("backbone_vjp.onnx", vjp_model(parameters, config).encode_to_vec()),
         ("probe.safetensors", probe(parameters, config)?.to_bytes()?),
     ];
+    let trained_with = origin.config.unwrap_or_else(|| config.clone());
     let manifest = Valid::new(Manifest {
         schema_version: MANIFEST_SCHEMA_VERSION,
         name: config.name.clone(),
@@ -94,11 +97,11 @@ pub fn export_bundle(
         files: files.iter().map(|(name, bytes)| ((*name).to_owned(), sha256_hex(bytes))).collect(),
         provenance: Provenance {
             version: env!("CARGO_PKG_VERSION").into(),
-            seed: config.seed,
+            seed: trained_with.seed,
             steps: origin.steps,
             data_fingerprint: origin.data_fingerprint,
             training: origin.training,
-            config: (**config).clone(),
+            config: trained_with.into_raw(),
         },
     })?;
     let manifest = serde_yaml::to_string(&*manifest)?;

@@ -15,7 +15,8 @@ use sparsight_trainer::{
 /// Write a bundle that `sparsight` can adapt and score with
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  sparsight-train export --checkpoint runs/demo/checkpoint -o bundle\n\n\
-    The weights must fit the config; its input size, sparse coding and scoring may differ from the training's.")]
+    The weights must fit the config; its input size, sparse coding and scoring may differ from the training's. What the\n\
+    weights were trained with stays in the manifest's provenance.")]
 pub struct ExportArgs {
     /// Folder of a checkpoint, or a file of weights by name
     #[arg(long, value_name = "DIR|FILE.safetensors")]
@@ -32,7 +33,8 @@ pub fn run(args: ExportArgs) -> Result<()> {
     let config = args.config.as_deref().map(super::read_config).transpose()?;
     let (parameters, config, origin) = if args.checkpoint.is_dir() {
         let checkpoint = Checkpoint::read(&args.checkpoint)?;
-        let config = config.unwrap_or(checkpoint.config);
+        let trained_with = checkpoint.config;
+        let config = config.unwrap_or_else(|| trained_with.clone());
         let parameters =
             read_parameters(&args.checkpoint.join("model.safetensors"), config.backbone.parameters())?;
         let Progress { step: steps, data_fingerprint, .. } = checkpoint.progress;
@@ -41,7 +43,7 @@ pub fn run(args: ExportArgs) -> Result<()> {
             Some(run) => summarise(run, steps)?,
             None => None,
         };
-        (parameters, config, Origin { steps, data_fingerprint, training })
+        (parameters, config, Origin { steps, data_fingerprint, training, config: Some(trained_with) })
     } else {
         let config = match config {
             Some(config) => config,
