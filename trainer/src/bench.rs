@@ -55,7 +55,7 @@ pub fn bench<B: AutodiffBackend>(
 ) -> Result<Figures, TrainingError> {
     let mut weights =
         Weights::<B>::from_parameters(&Checkpoint::random(config, None).parameters, &devices[0]);
-    let mut optimizer = Steps::<B>::new(&config.optimizer, &[], &devices[0])?;
+    let mut optimizer = Steps::<B>::new(&config.optimizer);
     let episodes: Vec<Episode> =
         (0..config.episodes.tasks).map(|task| random_episode(config, task)).collect();
     let mut times = Vec::with_capacity(steps);

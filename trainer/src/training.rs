@@ -52,8 +52,13 @@ pub enum TrainingError {
         categories: String,
     },
     /// The optimizer's state is not one of this program's.
-    #[error("optimizer.mpk: {0}; use an older checkpoint")]
-    Optimizer(String),
+    #[error("{}: {reason}; use an older checkpoint", path.display())]
+    Optimizer {
+        /// The file.
+        path: PathBuf,
+        /// What Burn says.
+        reason: String,
+    },
     /// An image that can't be read.
     #[error(transparent)]
     Episode(#[from] EpisodeError),
@@ -70,6 +75,16 @@ pub enum TrainingError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A line of the metrics is not one of this program's.
+    #[error("{}: line {line}: {source}; remove the line", path.display())]
+    MetricsLine {
+        /// The file.
+        path: PathBuf,
+        /// Its number, from 1.
+        line: usize,
+        /// What is wrong.
+        source: serde_json::Error,
     },
 }
 
@@ -94,9 +109,14 @@ pub fn train<B: AutodiffBackend>(
     let mut weights: Weights<B> = Weights::from_parameters(&checkpoint.parameters, device);
     let mut average: Option<Weights<B::InnerBackend>> =
         checkpoint.average.as_ref().map(|average| Weights::from_parameters(average, device));
-    let mut optimizer = Steps::new(&config.optimizer, &checkpoint.optimizer, device)?;
-    let mut metrics_file = MetricsFile::open(&output.join("metrics.jsonl"), checkpoint.progress.step)?;
-    let mut validation_file = MetricsFile::open(&output.join("validation.jsonl"), checkpoint.progress.step)?;
+    let unusable =
+        |reason| TrainingError::Optimizer { path: output.join("checkpoint/optimizer.mpk"), reason };
+    let mut optimizer =
+        Steps::new(&config.optimizer).resumed(&checkpoint.optimizer, device).map_err(unusable)?;
+    let mut metrics_file: MetricsFile<StepMetrics> =
+        MetricsFile::open(&output.join("metrics.jsonl"), checkpoint.progress.step)?;
+    let mut validation_file: MetricsFile<Validation> =
+        MetricsFile::open(&output.join("validation.jsonl"), checkpoint.progress.step)?;
     let bar = progress_bar(steps, checkpoint.progress.step);
 
     thread::scope(|scope| {
@@ -149,7 +169,7 @@ pub fn train<B: AutodiffBackend>(
                 checkpoint.progress.step = step + 1;
                 checkpoint.parameters = weights.to_parameters();
                 checkpoint.average = average.as_ref().map(Weights::to_parameters);
-                checkpoint.optimizer = optimizer.state()?;
+                checkpoint.optimizer = optimizer.state().map_err(unusable)?;
                 checkpoint.write(&output.join("checkpoint"))?;
                 if is_best {
                     checkpoint.write(&output.join("best"))?;

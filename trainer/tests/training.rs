@@ -100,6 +100,34 @@ fn a_resumed_run_ends_exactly_where_an_uninterrupted_one_does() {
 }
 
 #[test]
+fn a_damaged_log_or_optimizer_is_named_before_a_resumed_run_changes_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    categories(&data);
+    let output = folder.path().join("run");
+    run(&config(&data, 3), None, &output).unwrap();
+    let checkpoint = Checkpoint::read(&output.join("checkpoint")).unwrap();
+    let log = output.join("metrics.jsonl");
+    let text = std::fs::read_to_string(&log).unwrap();
+    let resume = |checkpoint| run(&config(&data, 4), Some(checkpoint), &output);
+
+    let damaged = text.replacen("\"loss\"", "\"gain\"", 1);
+    std::fs::write(&log, &damaged).unwrap();
+    let error = resume(checkpoint.clone()).unwrap_err().to_string();
+    assert!(error.contains("metrics.jsonl: line 1: missing field `loss`"), "{error}");
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), damaged);
+
+    let error = resume(Checkpoint { optimizer: vec![1, 2, 3], ..checkpoint.clone() }).unwrap_err();
+    assert!(error.to_string().contains("run/checkpoint/optimizer.mpk: "), "{error}");
+
+    // A machine that went off in the middle of a line took nothing that the checkpoint knows.
+    std::fs::write(&log, format!("{text}{{\"step\":4,\"lo")).unwrap();
+    resume(checkpoint).unwrap();
+    assert!(std::fs::read_to_string(&log).unwrap().starts_with(&text));
+    assert_eq!(losses(&output).len(), 4);
+}
+
+#[test]
 fn a_run_may_be_trained_in_other_neighbourhoods_than_it_is_read_in() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");

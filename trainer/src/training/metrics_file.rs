@@ -1,14 +1,17 @@
 //! Files of JSON lines that a run appends to and a resumed run continues.
 
 use std::{
-    fs::File,
-    io::{BufWriter, Write},
+    fs::{File, OpenOptions},
+    io::{BufWriter, ErrorKind, Write},
+    marker::PhantomData,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sparsight_runtime::replace::replace_file;
 
-use super::{TrainingError, workers::Terms};
+use super::{TrainingError, validation::Validation, workers::Terms};
+use crate::checkpoint::CheckpointError;
 
 /// One line of `metrics.jsonl`: means over the episodes of a step. Terms that don't count are left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -70,47 +73,82 @@ impl StepMetrics {
     }
 }
 
-/// What a line must say: after how many steps it was written.
-#[derive(Deserialize)]
-struct Stamp {
-    step: usize,
+/// A line of such a file: it says after how many steps it was written.
+pub trait Line: Serialize + DeserializeOwned {
+    /// Steps done.
+    fn step(&self) -> usize;
 }
 
-/// A file of JSON lines, each with a `step`.
-pub struct MetricsFile {
+impl Line for StepMetrics {
+    fn step(&self) -> usize {
+        self.step
+    }
+}
+
+impl Line for Validation {
+    fn step(&self) -> usize {
+        self.step
+    }
+}
+
+/// A file of JSON lines of one kind.
+pub struct MetricsFile<L> {
     path: PathBuf,
     file: BufWriter<File>,
+    lines: PhantomData<L>,
 }
 
-impl MetricsFile {
-    /// Opens the file, keeping the lines up to `step`: an interrupted run may have written some past its checkpoint.
+impl<L: Line> MetricsFile<L> {
+    /// Opens the file, keeping the lines up to `step`: an interrupted run may have written some past its checkpoint, the
+    /// last of them in part.
+    ///
+    /// # Errors
+    /// A line that is not one and not the last, before anything is written; or the system's refusal.
     pub fn open(path: &Path, step: usize) -> Result<Self, TrainingError> {
         let failed = |source| TrainingError::Metrics { path: path.to_owned(), source };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
-        let old = if step > 0 { std::fs::read_to_string(path).unwrap_or_default() } else { String::new() };
-        let mut file = BufWriter::new(File::create(path).map_err(failed)?);
-        for line in old.lines() {
-            if serde_json::from_str::<Stamp>(line).is_ok_and(|stamp| stamp.step <= step) {
-                writeln!(file, "{line}").map_err(failed)?;
-            }
-        }
-        file.flush().map_err(failed)?;
-        Ok(Self { path: path.to_owned(), file })
+        let old = match std::fs::read_to_string(path) {
+            Ok(old) if step > 0 => old,
+            Err(error) if step > 0 && error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+            _ => String::new(),
+        };
+        // What has no line end was cut off while it was written.
+        let whole = old.rfind('\n').map_or("", |end| &old[..=end]);
+        let lines: Vec<L> = parse_lines(path, whole)?;
+        let kept = whole.lines().zip(&lines).filter(|(_, line)| line.step() <= step);
+        let kept: String = kept.flat_map(|(text, _)| [text, "\n"]).collect();
+        replace_file(path, kept.as_bytes()).map_err(CheckpointError::from)?;
+        let file = OpenOptions::new().append(true).open(path).map_err(failed)?;
+        Ok(Self { path: path.to_owned(), file: BufWriter::new(file), lines: PhantomData })
     }
 
     /// Adds a line.
-    pub fn write(&mut self, metrics: &impl Serialize) -> Result<(), TrainingError> {
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub fn write(&mut self, line: &L) -> Result<(), TrainingError> {
         let failed = |source| TrainingError::Metrics { path: self.path.clone(), source };
-        let line = serde_json::to_string(metrics).map_err(|error| failed(error.into()))?;
+        let line = serde_json::to_string(line).map_err(|error| failed(error.into()))?;
         writeln!(self.file, "{line}").and_then(|()| self.file.flush()).map_err(failed)
     }
 }
 
 /// All lines of a file.
-pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, TrainingError> {
+///
+/// # Errors
+/// A line that is not one, or the system's refusal.
+pub fn read_lines<L: Line>(path: &Path) -> Result<Vec<L>, TrainingError> {
     let failed = |source| TrainingError::Metrics { path: path.to_owned(), source };
     let text = std::fs::read_to_string(path).map_err(failed)?;
-    text.lines().map(|line| serde_json::from_str(line).map_err(|error| failed(error.into()))).collect()
+    parse_lines(path, &text)
+}
+
+fn parse_lines<L: Line>(path: &Path, text: &str) -> Result<Vec<L>, TrainingError> {
+    let parse = |(i, line)| {
+        let at = |source| TrainingError::MetricsLine { path: path.to_owned(), line: i + 1, source };
+        serde_json::from_str(line).map_err(at)
+    };
+    text.lines().enumerate().map(parse).collect()
 }

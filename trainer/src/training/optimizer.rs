@@ -7,7 +7,6 @@ use burn::{
 };
 use sparsight_schemas::{LearningRateSchedule, OptimizerConfig};
 
-use super::TrainingError;
 use crate::weights::Weights;
 
 /// Adam and its state.
@@ -17,18 +16,26 @@ pub struct Steps<B: AutodiffBackend> {
 }
 
 impl<B: AutodiffBackend> Steps<B> {
-    /// Adam with the state of a checkpoint; none before the first step.
-    pub fn new(config: &OptimizerConfig, state: &[u8], device: &B::Device) -> Result<Self, TrainingError> {
-        let mut adam = AdamConfig::new()
+    /// Adam before the first step.
+    pub fn new(config: &OptimizerConfig) -> Self {
+        let adam = AdamConfig::new()
             .with_beta_1(config.beta_1)
             .with_beta_2(config.beta_2)
             .with_epsilon(config.epsilon)
             .init();
+        Self { adam, config: *config }
+    }
+
+    /// Goes on from a checkpoint's state; an empty one is that before the first step.
+    ///
+    /// # Errors
+    /// Why Burn can't read it.
+    pub fn resumed(mut self, state: &[u8], device: &B::Device) -> Result<Self, String> {
         if !state.is_empty() {
-            let record = recorder().load(state.to_vec(), device).map_err(unreadable)?;
-            adam = adam.load_record(record);
+            let record = recorder().load(state.to_vec(), device).map_err(|error| error.to_string())?;
+            self.adam = self.adam.load_record(record);
         }
-        Ok(Self { adam, config: *config })
+        Ok(self)
     }
 
     /// The weights after step `step` of `steps`, counted from 0.
@@ -42,17 +49,16 @@ impl<B: AutodiffBackend> Steps<B> {
     }
 
     /// The state for a checkpoint.
-    pub fn state(&self) -> Result<Vec<u8>, TrainingError> {
-        recorder().record(self.adam.to_record(), ()).map_err(unreadable)
+    ///
+    /// # Errors
+    /// Why Burn can't write it.
+    pub fn state(&self) -> Result<Vec<u8>, String> {
+        recorder().record(self.adam.to_record(), ()).map_err(|error| error.to_string())
     }
 }
 
 fn recorder() -> NamedMpkBytesRecorder<FullPrecisionSettings> {
     NamedMpkBytesRecorder::default()
-}
-
-fn unreadable(error: impl std::fmt::Display) -> TrainingError {
-    TrainingError::Optimizer(error.to_string())
 }
 
 /// The learning rate of step `step` of `steps`, counted from 0: over the warm-up it rises linearly, afterwards it stays
