@@ -5,7 +5,7 @@
 use std::{fs, path::Path};
 
 use assert_cmd::Command;
-use sparsight_schemas::BackboneConfig;
+use sparsight_schemas::{BackboneConfig, Config, Manifest, Valid};
 use sparsight_trainer::weights::{random_parameters, to_safetensors};
 
 const TINY: &str = "input: {height: 32, width: 32}\n\
@@ -50,6 +50,26 @@ fn no_steps_keep_the_random_weights_which_export_into_a_bundle() {
     let mut names: Vec<_> = fs::read_dir(&bundle).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["backbone.onnx", "backbone_vjp.onnx", "manifest.yaml", "probe.safetensors"]);
+}
+
+#[test]
+fn another_config_at_export_changes_what_ships_and_not_what_trained_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, bundle) = (folder.path().join("run"), folder.path().join("bundle"));
+    let config = written(folder.path(), TINY);
+    train().args(["train", "--config"]).arg(config).arg("--output").arg(&run).assert().success();
+    let text = TINY.replace("height: 32, width: 32", "height: 48, width: 40");
+    let other = written(folder.path(), &format!("{text}\nseed: 8\noptimizer: {{learning_rate: 0.5}}\n"));
+    let mut export = train();
+    export.args(["export", "--checkpoint"]).arg(run.join("checkpoint")).arg("--config").arg(other);
+    export.arg("-o").arg(&bundle).assert().success();
+
+    let manifest = fs::read_to_string(bundle.join("manifest.yaml")).unwrap();
+    let manifest = Valid::<Manifest>::parse(&manifest).unwrap();
+    let trained_with = Valid::<Config>::parse(TINY).unwrap();
+    assert_eq!([manifest.input.height, manifest.input.width], [48, 40]);
+    assert_eq!(manifest.provenance.config, *trained_with);
+    assert_eq!(manifest.provenance.seed, trained_with.seed);
 }
 
 #[test]

@@ -150,6 +150,12 @@ impl Remove {
         let mut dictionary = dictionary::Dictionary::read_for(&self.dictionary, &bundle)?;
         let before = dictionary.calibration.clone();
         self.shots.iter().try_for_each(|name| dictionary.remove(name)).map_err(at(&self.dictionary))?;
+        if dictionary.shots.is_empty() {
+            bail!(
+                "{}: these are all of its shots; add others first, or delete the file; nothing was written",
+                self.dictionary.display()
+            );
+        }
         replace(dictionary, before, &self.dictionary, &bundle)
     }
 }

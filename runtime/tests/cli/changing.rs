@@ -200,6 +200,10 @@ fn a_shot_that_is_added_and_removed_leaves_the_dictionary_as_it_was() {
     names(&line, &["good.dictionary", "no shot named unknown.png"]);
     remove(&dictionary, "more.png").assert().success();
     assert_eq!(fs::read(&dictionary).unwrap(), before);
+
+    let line = failure(remove(&dictionary, "000.png").args(&shot_names(&dictionary)[1..]), 1);
+    names(&line, &["good.dictionary", "these are all of its shots", "nothing was written"]);
+    assert_eq!(fs::read(&dictionary).unwrap(), before);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use sparsight_runtime::terminal::printable;
 use sparsight_schemas::EvaluationReport;
 
 use super::rows::{BLOCKS, Block, Cell, Row, mean_rows, missing, paper_source, protocol, rows};
@@ -12,15 +13,15 @@ const NONE: &str = "-";
 /// paper says, and one for the means over the categories that have the figure; cells hold mean and standard deviation
 /// over the runs. What is missing is explained below.
 pub fn table(report: &EvaluationReport) -> String {
-    let mut text = protocol(report) + "\n";
-    let mut groups: Vec<(&str, String, Vec<Row>)> = report
+    let mut text = printable(&protocol(report)) + "\n";
+    let mut groups: Vec<(String, String, Vec<Row>)> = report
         .categories
         .iter()
-        .map(|category| (category.category.as_str(), category.images.to_string(), rows(category)))
+        .map(|category| (printable(&category.category), category.images.to_string(), rows(category)))
         .collect();
     let means = mean_rows(report);
     if !means.is_empty() {
-        groups.push(("mean", String::new(), means));
+        groups.push(("mean".into(), String::new(), means));
     }
     for block in &BLOCKS {
         let has_any = |row: &Row| block.columns.iter().any(|column| row.cell(column).is_some());
@@ -34,14 +35,14 @@ pub fn table(report: &EvaluationReport) -> String {
     );
     for note in notes {
         // Writing to a string can't fail.
-        let _ = writeln!(text, "\n{note}");
+        let _ = writeln!(text, "\n{}", printable(&note));
     }
     text
 }
 
 /// The cells of a block, below its header. Rows without any figure of the block are left out where the category has
 /// others.
-fn lines(block: &Block, groups: &[(&str, String, Vec<Row>)]) -> Vec<Vec<String>> {
+fn lines(block: &Block, groups: &[(String, String, Vec<Row>)]) -> Vec<Vec<String>> {
     let header = ["category", "images", "map"].into_iter();
     let mut lines: Vec<Vec<String>> =
         vec![header.chain(block.columns.iter().map(|column| column.title)).map(String::from).collect()];
@@ -54,7 +55,7 @@ fn lines(block: &Block, groups: &[(&str, String, Vec<Row>)]) -> Vec<Vec<String>>
         let shown = all.iter().filter(|(_, cells)| !any || cells.iter().any(Option::is_some));
         for (i, (name, cells)) in shown.take(if any { usize::MAX } else { 1 }).enumerate() {
             let name = if any { name } else { NONE };
-            let first = if i == 0 { [*category, images, name] } else { ["", "", name] };
+            let first = if i == 0 { [category, images, name] } else { ["", "", name] };
             lines.push(first.into_iter().map(String::from).chain(cells.iter().map(cell)).collect());
         }
     }
@@ -118,7 +119,7 @@ mod tests {
             protocol: Protocol { shots: 10, runs: 1, seed: 3, false_alarm_rate: 0.1, poses: Poses::AsTaken },
             categories: vec![
                 figures("casting", Some(0.9), None),
-                figures("fabric", None, None),
+                figures("fab\nic", None, None),
                 figures("leather", Some(0.8), Some(0.75)),
             ],
         };
@@ -132,7 +133,7 @@ category  images  map                AUROC  AP  F1-max
 casting       20  energy    0.9000 ±0.0100   -       -
                   gradient  0.6500 ±0.0100   -       -
                   knn       0.7750 ±0.0100   -       -
-fabric        20  -                      -   -       -
+fab�ic        20  -                      -   -       -
 leather       20  energy    0.8000 ±0.0100   -       -
                   gradient  0.5500 ±0.0100   -       -
                   knn       0.6750 ±0.0100   -       -
@@ -143,7 +144,7 @@ mean              energy    0.8500           -       -
 pixels
 category  images  map                AUROC  AP  AUPRO 0.3  AUPRO 0.05
 casting       20  -                      -   -          -           -
-fabric        20  -                      -   -          -           -
+fab�ic        20  -                      -   -          -           -
 leather       20  energy    0.7500 ±0.0100   -          -           -
                   gradient  0.5000 ±0.0100   -          -           -
                   knn       0.6250 ±0.0100   -          -           -
@@ -155,7 +156,7 @@ mean              energy    0.7500           -          -           -
 pixels at a threshold
 category  images  map       F1-max  mIoU calibrated  mIoU at F1-max
 casting       20  -              -                -               -
-fabric        20  -              -                -               -
+fab�ic        20  -              -                -               -
 leather       20  energy         -   0.3750 ±0.0100               -
                   gradient       -   0.3750 ±0.0100               -
                   knn            -   0.3750 ±0.0100               -
@@ -167,7 +168,7 @@ paper: a journal
 
 - casting: no pixel figures, because there is no ground_truth
 
-- fabric: no figures, because test needs good and defective images
+- fab�ic: no figures, because test needs good and defective images
 "
         );
     }
