@@ -28,6 +28,7 @@ pub mod calibration;
 pub mod detector;
 pub mod dictionary;
 pub mod heatmap;
+pub mod html;
 pub mod images;
 pub mod maps;
 mod matrix;

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use image::{ExtendedColorType, ImageEncoder, ImageError, RgbImage, codecs::jpeg::JpegEncoder};
+use image::ImageError;
+use sparsight_runtime::html::{data_uri, text};
 
 use super::{
     Evaluation,
@@ -158,8 +158,8 @@ fn write_case(page: &mut String, case: &Case) -> Result<(), PageError> {
         page,
         "<figure><img alt=\"{name}\" src=\"{}\"> <img alt=\"heat map of {name}\" src=\"{}\">\
         <figcaption>{name}<br>score {:.4e}, {} of {} from the highest</figcaption></figure>",
-        data_uri(&case.image)?,
-        data_uri(&case.heatmap)?,
+        data_uri(&case.image, QUALITY)?,
+        data_uri(&case.heatmap, QUALITY)?,
         case.score,
         case.rank,
         case.images,
@@ -167,25 +167,10 @@ fn write_case(page: &mut String, case: &Case) -> Result<(), PageError> {
     Ok(())
 }
 
-fn data_uri(image: &RgbImage) -> Result<String, ImageError> {
-    let mut bytes = Vec::new();
-    JpegEncoder::new_with_quality(&mut bytes, QUALITY).write_image(
-        image,
-        image.width(),
-        image.height(),
-        ExtendedColorType::Rgb8,
-    )?;
-    Ok(format!("data:image/jpeg;base64,{}", STANDARD.encode(bytes)))
-}
-
-/// A text as HTML has it, in elements and in quoted attributes.
-fn text(raw: &str) -> String {
-    raw.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
 #[cfg(test)]
 mod tests {
-    use image::Rgb;
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use image::{Rgb, RgbImage};
     use sparsight_schemas::{CategoryFigures, EvaluationReport, MapFigures, Poses, Protocol, Spread};
 
     use super::*;

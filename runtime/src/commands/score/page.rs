@@ -1,12 +1,13 @@
 //! The records as one HTML page with small pictures. It holds its style, its script and its pictures, asks for nothing
 //! else, and is written row by row, so that it takes no memory for the rows that are done.
 
-mod base64;
-
 use std::path::Path;
 
-use image::{ExtendedColorType, ImageEncoder, ImageError, RgbImage, codecs::jpeg::JpegEncoder};
-use sparsight_runtime::replace::{ReplaceError, Replacement};
+use image::{ImageError, RgbImage};
+use sparsight_runtime::{
+    html::{data_uri, text},
+    replace::{ReplaceError, Replacement},
+};
 use sparsight_schemas::ScoreRecord;
 
 use super::records::significant;
@@ -79,7 +80,7 @@ impl Pictures {
     /// A picture that can't be encoded.
     pub fn new(image: &RgbImage, heatmap: &RgbImage) -> Result<Self, ImageError> {
         let (width, height) = image.dimensions();
-        Ok(Self { width, height, image: data_uri(image)?, heatmap: data_uri(heatmap)? })
+        Ok(Self { width, height, image: data_uri(image, QUALITY)?, heatmap: data_uri(heatmap, QUALITY)? })
     }
 }
 
@@ -113,32 +114,6 @@ fn row(record: &ScoreRecord, pictures: Option<&Pictures>) -> String {
         data-regions=\"{regions}\"><td>{pair}</td><th scope=\"row\">{name}</th><td>{short_score}</td><td>{short_energy}</td>\
         <td>{regions}</td><td class=\"verdict\">{verdict}</td></tr>\n"
     )
-}
-
-fn data_uri(image: &RgbImage) -> Result<String, ImageError> {
-    let mut bytes = Vec::new();
-    JpegEncoder::new_with_quality(&mut bytes, QUALITY).write_image(
-        image,
-        image.width(),
-        image.height(),
-        ExtendedColorType::Rgb8,
-    )?;
-    Ok(format!("data:image/jpeg;base64,{}", base64::encode(&bytes)))
-}
-
-/// A text as HTML has it, in elements and in quoted attributes.
-fn text(raw: &str) -> String {
-    let mut text = String::with_capacity(raw.len());
-    for character in raw.chars() {
-        match character {
-            '&' => text += "&amp;",
-            '<' => text += "&lt;",
-            '>' => text += "&gt;",
-            '"' => text += "&quot;",
-            character => text.push(character),
-        }
-    }
-    text
 }
 
 #[cfg(test)]
