@@ -87,6 +87,9 @@ pub struct BackboneConfig {
     /// Add to the features a linear map of each position's mean colour, relative to the whole image's: the group norms
     /// discard how bright a place is, which some defects are told by. Beyond the paper.
     pub image_shortcut: bool,
+    /// How finely the image shortcut sees the colours around a position: by the means of 1, 2, 4... cells from one position
+    /// to the next, half a cell beyond both included. Cells are an even number of pixels apart.
+    pub image_shortcut_cells: usize,
 }
 
 /// The sparse coding layer: dictionary, schedule and shrinkage.
@@ -153,6 +156,7 @@ impl Default for BackboneConfig {
             strides: vec![1, 2, 2, 2],
             feature_channels: 256,
             image_shortcut: false,
+            image_shortcut_cells: 1,
         }
     }
 }
@@ -228,9 +232,20 @@ impl BackboneConfig {
         }
         block("head.", "conv", "norm", [self.feature_channels, input, 1]);
         if self.image_shortcut {
-            parameters.push((IMAGE_SHORTCUT.into(), vec![self.feature_channels, 3, 1, 1]));
+            let side = self.image_shortcut_side();
+            parameters.push((IMAGE_SHORTCUT.into(), vec![self.feature_channels, 3, side, side]));
         }
         parameters
+    }
+
+    /// Pixels between neighbouring feature positions: the stem's four, times every stage's stride.
+    pub fn stride(&self) -> usize {
+        4 * self.strides.iter().product::<usize>()
+    }
+
+    /// Side of the square of cells that the image shortcut sees at a position: odd, so that one is in its middle.
+    pub fn image_shortcut_side(&self) -> usize {
+        self.image_shortcut_cells / 2 * 2 + 1
     }
 
     /// What is wrong with the shape, if anything.
@@ -252,6 +267,10 @@ impl BackboneConfig {
         }
         if !is_width(self.feature_channels) {
             return Err(Violation::FeatureChannelsNotInGroups(self.feature_channels));
+        }
+        let (cells, stride) = (self.image_shortcut_cells, self.stride());
+        if cells == 0 || !stride.is_multiple_of(2 * cells) {
+            return Err(Violation::ImageShortcutCells { cells, stride });
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ impl FeatureGeometry {
             channels: backbone.feature_channels,
             height: side(input.height),
             width: side(input.width),
-            stride: strides.clone().product(),
+            stride: backbone.stride(),
         }
     }
 

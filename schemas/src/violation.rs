@@ -20,6 +20,8 @@ pub enum Violation {
         "{0} channels; must be a positive multiple of 8, the groups of the group normalisation, and at most 4096"
     )]
     FeatureChannelsNotInGroups(usize),
+    #[error("{cells}; must divide the stride of the features, {stride} pixels, into even numbers of pixels")]
+    ImageShortcutCells { cells: usize, stride: usize },
     #[error("{0}; must be odd and at most 15")]
     ReceptiveField(usize),
     #[error("{0}; must be odd and at most 15")]
@@ -98,6 +100,7 @@ impl Violation {
             | Self::EmptyFeatures(field)
             | Self::Tolerance { field, .. } => field,
             Self::StageCount(_) | Self::WidthNotInGroups(_) => "backbone.widths",
+            Self::ImageShortcutCells { .. } => "backbone.image_shortcut_cells",
             Self::StridesPerStage { .. } | Self::Stride(_) => "backbone.strides",
             Self::FeatureChannelsNotInGroups(_) => "backbone.feature_channels",
             Self::ReceptiveField(_) => "sparse_coding.receptive_field",

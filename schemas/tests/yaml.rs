@@ -41,6 +41,11 @@ const BROKEN_CONFIGS: &[(&str, &str)] = &[
         "backbone: {widths: [8, 4104, 16, 16]}",
         "backbone.widths: width 4104; must be a positive multiple of 8, the groups of the group normalisation, and at most 4096 (line 1)",
     ),
+    (
+        "backbone: {image_shortcut_cells: 3}",
+        "backbone.image_shortcut_cells: 3; must divide the stride of the features, 32 pixels, into even numbers of pixels \
+         (line 1)",
+    ),
     ("backbone: {strides: [1, 2, 3, 2]}", "backbone.strides: stride 3; must be 1 or 2 (line 1)"),
     (
         "backbone:\n  feature_channels: 20",
@@ -314,6 +319,7 @@ fn configs() -> impl Strategy<Value = Config> {
             strides: stages.iter().map(|(_, stride)| *stride).collect(),
             feature_channels: 8 * stages.len(),
             image_shortcut: stages.len() % 2 == 1,
+            image_shortcut_cells: 2 - stages.len() % 2,
         });
     let names = proptest::collection::vec(".*", 0..3);
     (backbone, ".*", any::<u64>(), 16usize..4097, 1e-6f64..10.0, 0.0f64..1.0, names).prop_map(

@@ -28,15 +28,18 @@ struct Stage {
     shortcut: Layer,
 }
 
-/// The mean colour of each position's pixels, relative to the whole image's, mixed and added to the features: past all
-/// norms, and past the tanh, which would saturate.
+/// The mean colours of the cells around each position, relative to the whole image's, mixed and added to the features: past
+/// all norms, and past the tanh, which would saturate.
 #[derive(Clone, Debug)]
 struct ImageShortcut {
+    /// From pixels to cells.
     window: Window,
     onto: [usize; 2],
-    to: [usize; 2],
-    /// side^2 / pixels of the image in a window, for each position: the windows at the borders reach beyond it.
+    cells: [usize; 2],
+    /// side^2 / pixels of the image in a window, for each cell: the windows at the borders reach beyond it.
     coverage: Vec<f64>,
+    /// From cells to positions.
+    mix: Window,
 }
 
 /// A convolution and the group normalisation of its output.
@@ -105,8 +108,7 @@ impl Backbone {
             config.feature_channels,
             size,
         );
-        let stride = 4 * config.strides.iter().product::<usize>();
-        let shortcut = config.image_shortcut.then(|| ImageShortcut::new(image, stride));
+        let shortcut = config.image_shortcut.then(|| ImageShortcut::new(image, config));
         Self { stem, stages, head, shortcut, input: image }
     }
 
@@ -169,36 +171,38 @@ impl Backbone {
 }
 
 impl ImageShortcut {
-    /// Windows centred on the positions, one pixel wider than what lies between them.
-    fn new(image: [usize; 2], stride: usize) -> Self {
-        let window = Window::centred(stride + 1, stride);
-        let to = window.apply(image);
-        let covered = |position: usize, pixels: usize| {
-            let first = position * stride;
-            (first + stride / 2 + 1).min(pixels) - first.saturating_sub(stride / 2)
+    /// Cells in equal steps, every so-manieth centred on a position, one pixel wider than what lies between them.
+    fn new(image: [usize; 2], config: &BackboneConfig) -> Self {
+        let step = config.stride() / config.image_shortcut_cells;
+        let window = Window::centred(step + 1, step);
+        let cells = window.apply(image);
+        let covered = |cell: usize, pixels: usize| {
+            let centre = cell * step;
+            (centre + step / 2 + 1).min(pixels) - centre.saturating_sub(step / 2)
         };
         let area = (window.side * window.side) as f64;
-        let coverage = (0..to[0])
-            .flat_map(|y| (0..to[1]).map(move |x| (y, x)))
+        let coverage = (0..cells[0])
+            .flat_map(|y| (0..cells[1]).map(move |x| (y, x)))
             .map(|(y, x)| area / (covered(y, image[0]) * covered(x, image[1])) as f64)
             .collect();
-        Self { window, onto: image, to, coverage }
+        let mix = Window::centred(config.image_shortcut_side(), config.image_shortcut_cells);
+        Self { window, onto: image, cells, coverage, mix }
     }
 
-    /// W (c - mean(c)), c being the mean colours: \[N,3,H,W\] to \[N,d,h,w\]. Without the image's own level, which
+    /// W (c - mean(c)), c being the cells' mean colours: \[N,3,H,W\] to \[N,d,h,w\]. Without the image's own level, which
     /// changes with its exposure.
     fn forward<O: Operations>(&self, ops: &O, x: &O::Tensor) -> O::Tensor {
-        let means = ops.mul(&ops.average_pool(x, self.window), &ops.plane(&self.coverage, self.to));
+        let means = ops.mul(&ops.average_pool(x, self.window), &ops.plane(&self.coverage, self.cells));
         let relative = ops.sub(&means, &ops.mean(&means));
-        ops.convolution(&relative, &ops.parameter(IMAGE_SHORTCUT), Window::centred(1, 1))
+        ops.convolution(&relative, &ops.parameter(IMAGE_SHORTCUT), self.mix)
     }
 
     /// The transpose of `forward`, which is linear.
     fn vjp<O: Operations>(&self, ops: &O, g: &O::Tensor) -> O::Tensor {
         let weight = ops.parameter(IMAGE_SHORTCUT);
-        let g = ops.transposed_convolution(g, &weight, Window::centred(1, 1), self.to);
+        let g = ops.transposed_convolution(g, &weight, self.mix, self.cells);
         let g = ops.sub(&g, &ops.mean(&g));
-        let g = ops.mul(&g, &ops.plane(&self.coverage, self.to));
+        let g = ops.mul(&g, &ops.plane(&self.coverage, self.cells));
         ops.transposed_average_pool(&g, self.window, self.onto)
     }
 }

@@ -1,4 +1,4 @@
-//! The image shortcut against what it is defined as: window means of the image, relative to their own mean, mixed and
+//! The image shortcut against what it is defined as: means over cells of the image, relative to their own mean, mixed and
 //! added to the features; its vector-Jacobian product against automatic differentiation of the forward pass.
 
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
@@ -18,9 +18,17 @@ type Tracked = Autodiff<Plain>;
 
 const INPUT: [usize; 2] = [37, 50];
 
-fn config(image_shortcut: bool) -> (InputConfig, BackboneConfig) {
+/// A shortcut of so many cells; none for 0.
+fn config(cells: usize) -> (InputConfig, BackboneConfig) {
     let input = InputConfig { height: INPUT[0], width: INPUT[1], ..InputConfig::default() };
-    (input, BackboneConfig { widths: vec![8, 16], strides: vec![1, 2], feature_channels: 8, image_shortcut })
+    let backbone = BackboneConfig {
+        widths: vec![8, 16],
+        strides: vec![1, 2],
+        feature_channels: 8,
+        image_shortcut: cells > 0,
+        image_shortcut_cells: cells.max(1),
+    };
+    (input, backbone)
 }
 
 /// Smooth, different in every channel and image, in \[0, 1\].
@@ -35,36 +43,56 @@ fn values(tensor: Tensor<Plain, 4>) -> Vec<f64> {
 }
 
 #[test]
-fn the_shortcut_adds_a_mix_of_the_mean_colour_around_each_position() {
-    let (input, with) = config(true);
+fn the_shortcut_adds_a_mix_of_the_mean_colours_around_each_position() {
+    [1, 2, 4].into_iter().for_each(mixes_the_mean_colours_of_cells);
+}
+
+fn mixes_the_mean_colours_of_cells(cells: usize) {
+    let (input, with) = config(cells);
     let parameters = random_parameters(&with, 3);
-    let mix = &parameters.iter().find(|(name, _, _)| name == IMAGE_SHORTCUT).unwrap().2; // [d,3,1,1]
+    let (_, shape, mix) = parameters.iter().find(|(name, _, _)| name == IMAGE_SHORTCUT).unwrap();
+    let side = shape[2] as isize; // [d,3,side,side]
+    assert_eq!((shape[2], shape[3]), if cells == 1 { (1, 1) } else { (cells + 1, cells + 1) });
     let weights: Weights<Plain> = Weights::from_parameters(&parameters, &Default::default());
     let image = to_tensor(&images(), &Default::default());
     let features = |config: &BackboneConfig| {
         values(Backbone::new(&input, config).forward(&weights.operations(), &image).features)
     };
-    let (with_it, without) = (features(&with), features(&config(false).1));
+    let (with_it, without) = (features(&with), features(&config(0).1));
 
     let FeatureGeometry { channels, height, width, stride } = FeatureGeometry::new(&input, &with);
-    let around = |position: usize, pixels: usize| {
-        let centre = position * stride;
-        centre.saturating_sub(stride / 2)..(centre + stride / 2 + 1).min(pixels)
+    let step = stride / cells;
+    let around = |cell: usize, pixels: usize| {
+        let centre = cell * step;
+        centre.saturating_sub(step / 2)..(centre + step / 2 + 1).min(pixels)
     };
+    let count = INPUT.map(|pixels| pixels.div_ceil(step));
     let images = images().mapv(f64::from);
     let colour_at = |n: usize, y: usize, x: usize| -> Vec<f64> {
         let window = images.slice(s![n, .., around(y, INPUT[0]), around(x, INPUT[1])]);
         window.outer_iter().map(|plane| 2.0 * plane.mean().unwrap() - 1.0).collect()
     };
-    // [n][c]: the mean over positions.
-    let level = |n: usize, c: usize| {
-        let places = ndarray::indices((height, width)).into_iter();
-        places.map(|(y, x)| colour_at(n, y, x)[c]).sum::<f64>() / (height * width) as f64
+    let mut colours = Array4::from_shape_fn((2, 3, count[0], count[1]), |(n, c, y, x)| colour_at(n, y, x)[c]);
+    for mut plane in colours.outer_iter_mut() {
+        plane.outer_iter_mut().for_each(|mut plane| plane -= plane.mean().unwrap());
+    }
+    // Beyond the image there is nothing but the image's level.
+    let relative = |n: usize, c: usize, y: isize, x: isize| {
+        let place = (usize::try_from(y).ok(), usize::try_from(x).ok());
+        let (Some(y), Some(x)) = place else { return 0.0 };
+        colours.get((n, c, y, x)).copied().unwrap_or(0.0)
     };
     let mut compared = 0;
     for (i, (n, d, y, x)) in ndarray::indices((2, channels, height, width)).into_iter().enumerate() {
-        let colour = colour_at(n, y, x);
-        let added: f64 = (0..3).map(|c| f64::from(mix[3 * d + c]) * (colour[c] - level(n, c))).sum();
+        let [top, left] = [y, x].map(|place| (place * cells) as isize - side / 2);
+        let square = ndarray::indices((3, side as usize, side as usize))
+            .into_iter()
+            .zip(&mix[d * 3 * (side * side) as usize..]);
+        let added: f64 = square
+            .map(|((c, ky, kx), weight)| {
+                f64::from(*weight) * relative(n, c, top + ky as isize, left + kx as isize)
+            })
+            .sum();
         let expected = without[i] + added;
         assert!((with_it[i] - expected).abs() < 1e-9, "{:?}: {} {expected}", (n, d, y, x), with_it[i]);
         compared += usize::from(added.abs() > 0.1);
@@ -74,7 +102,11 @@ fn the_shortcut_adds_a_mix_of_the_mean_colour_around_each_position() {
 
 #[test]
 fn its_vjp_is_the_gradient_of_the_forward_pass() {
-    let (input, config) = config(true);
+    [1, 4].into_iter().for_each(its_vjp_is_the_gradient_with_cells);
+}
+
+fn its_vjp_is_the_gradient_with_cells(cells: usize) {
+    let (input, config) = config(cells);
     let parameters = random_parameters(&config, 4);
     let layers = Backbone::new(&input, &config);
     let device = Default::default();

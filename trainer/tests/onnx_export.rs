@@ -72,12 +72,20 @@ struct Shape {
 
 fn shapes() -> impl Strategy<Value = Shape> {
     let stages = prop::collection::vec(((1usize..=3).prop_map(|w| 8 * w), 1usize..=2), 1..=4);
-    (stages, any::<bool>(), 1usize..=3, 16usize..=70, 16usize..=70, 1usize..=3, any::<u64>()).prop_map(
-        |(stages, image_shortcut, d, height, width, batch, seed)| {
+    (stages, 0usize..=2, 1usize..=3, 16usize..=70, 16usize..=70, 1usize..=3, any::<u64>()).prop_map(
+        |(stages, cells, d, height, width, batch, seed)| {
             let (widths, strides) = stages.into_iter().unzip();
+            let (image_shortcut, image_shortcut_cells) = (cells > 0, cells.max(1));
+            let feature_channels = 8 * d;
             Shape {
                 input: InputConfig { height, width, resize: ResizeFilter::default() },
-                backbone: BackboneConfig { widths, strides, feature_channels: 8 * d, image_shortcut },
+                backbone: BackboneConfig {
+                    widths,
+                    strides,
+                    feature_channels,
+                    image_shortcut,
+                    image_shortcut_cells,
+                },
                 batch,
                 seed,
             }
@@ -156,6 +164,7 @@ fn a_folder_that_is_no_bundle_is_left_alone() {
             strides: vec![1],
             feature_channels: 8,
             image_shortcut: true,
+            ..BackboneConfig::default()
         },
         ..Config::default()
     };
@@ -175,6 +184,7 @@ fn weights_that_are_not_finite_make_no_bundle() {
             strides: vec![1],
             feature_channels: 8,
             image_shortcut: true,
+            ..BackboneConfig::default()
         },
         ..Config::default()
     };

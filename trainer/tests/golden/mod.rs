@@ -79,7 +79,7 @@ impl Golden {
                 widths: c.widths,
                 strides: c.strides,
                 feature_channels: c.d,
-                image_shortcut: false,
+                ..BackboneConfig::default()
             },
             sparse_coding: SparseCodingConfig {
                 receptive_field: c.receptive_field,
