@@ -84,11 +84,11 @@ pub struct BackboneConfig {
     pub strides: Vec<usize>,
     /// Channels d of the features.
     pub feature_channels: usize,
-    /// Add to the features a linear map of each position's mean colour, relative to the whole image's: the group norms
-    /// discard how bright a place is, which some defects are told by. Beyond the paper.
+    /// Add to the features a linear map of the mean colours around each position, relative to the whole image's: the group
+    /// norms discard how bright a place is, which some defects are told by. Beyond the paper.
     pub image_shortcut: bool,
-    /// How finely the image shortcut sees the colours around a position: by the means of 1, 2, 4... cells from one position
-    /// to the next, half a cell beyond both included. Cells are an even number of pixels apart.
+    /// How finely the image shortcut sees: 1 takes one mean colour a position; 2 those of 3 x 3 cells around it, two from one
+    /// position to the next; 4 those of 5 x 5. Cells must be an even number of pixels apart.
     pub image_shortcut_cells: usize,
 }
 
@@ -269,7 +269,7 @@ impl BackboneConfig {
             return Err(Violation::FeatureChannelsNotInGroups(self.feature_channels));
         }
         let (cells, stride) = (self.image_shortcut_cells, self.stride());
-        if cells == 0 || !stride.is_multiple_of(2 * cells) {
+        if cells == 0 || cells > stride / 2 || !stride.is_multiple_of(2 * cells) {
             return Err(Violation::ImageShortcutCells { cells, stride });
         }
         Ok(())

@@ -48,6 +48,8 @@ pub enum Violation {
     PatchKinds([f32; 4]),
     #[error("0; must be at least 1")]
     ZeroCount(&'static str),
+    #[error("{count}; must be at most 10000")]
+    EpisodeSize { field: &'static str, count: usize },
     #[error("{value:?}; must be between 0 and 1e9")]
     Scale { field: &'static str, value: f64 },
     #[error("{value:?}; must be between 0 and 1")]
@@ -94,6 +96,7 @@ impl Violation {
         match self {
             Self::InputSize { field, .. }
             | Self::ZeroCount(field)
+            | Self::EpisodeSize { field, .. }
             | Self::Scale { field, .. }
             | Self::Share { field, .. }
             | Self::Decay { field, .. }

@@ -46,6 +46,11 @@ const BROKEN_CONFIGS: &[(&str, &str)] = &[
         "backbone.image_shortcut_cells: 3; must divide the stride of the features, 32 pixels, into even numbers of pixels \
          (line 1)",
     ),
+    (
+        "backbone: {image_shortcut_cells: 9223372036854775809}",
+        "backbone.image_shortcut_cells: 9223372036854775809; must divide the stride of the features, 32 pixels, into even \
+         numbers of pixels (line 1)",
+    ),
     ("backbone: {strides: [1, 2, 3, 2]}", "backbone.strides: stride 3; must be 1 or 2 (line 1)"),
     (
         "backbone:\n  feature_channels: 20",
@@ -89,6 +94,7 @@ const BROKEN_CONFIGS: &[(&str, &str)] = &[
     ),
     ("episodes: {tasks: 0}", "episodes.tasks: 0; must be at least 1 (line 1)"),
     ("episodes: {shots: 0}", "episodes.shots: 0; must be at least 1 (line 1)"),
+    ("episodes: {tasks: 10001}", "episodes.tasks: 10001; must be at most 10000 (line 1)"),
     ("episodes: {queries: 0}", "episodes.queries: 0; must be at least 1 (line 1)"),
     ("training: {receptive_field: 2}", "training.receptive_field: 2; must be odd and at most 15 (line 1)"),
     ("training: {checkpoint_every: 0}", "training.checkpoint_every: 0; must be at least 1 (line 1)"),

@@ -171,7 +171,7 @@ impl Backbone {
 }
 
 impl ImageShortcut {
-    /// Cells in equal steps, every so-manieth centred on a position, one pixel wider than what lies between them.
+    /// Cells in equal steps, one of them centred on each position, one pixel wider than what lies between them.
     fn new(image: [usize; 2], config: &BackboneConfig) -> Self {
         let step = config.stride() / config.image_shortcut_cells;
         let window = Window::centred(step + 1, step);

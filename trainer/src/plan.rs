@@ -9,7 +9,8 @@ use sparsight_schemas::{Config, Valid, Violation};
 pub enum LeaveOut {
     /// One category.
     Category,
-    /// One family: all categories whose names agree up to the first underscore, because they look alike.
+    /// One family, which look alike: all categories whose names agree but for a number at the end, or, without one, up to the
+    /// first underscore.
     Family,
 }
 
@@ -27,7 +28,7 @@ pub fn plan(
     for name in categories {
         let fold = match leave_out {
             LeaveOut::Category => name,
-            LeaveOut::Family => name.split('_').next().unwrap_or(name),
+            LeaveOut::Family => family(name),
         };
         folds.entry(fold.to_owned()).or_default().push(name.clone());
     }
@@ -43,9 +44,23 @@ pub fn plan(
     folds.into_iter().map(config_of).collect()
 }
 
+/// bottle_cap of bottle_cap_012, steel of steel_patches, nut of nut.
+fn family(name: &str) -> &str {
+    let numbered =
+        name.rsplit_once('_').filter(|(_, number)| number.bytes().all(|byte| byte.is_ascii_digit()));
+    let (family, _) = numbered.or(name.split_once('_')).unwrap_or((name, ""));
+    if family.is_empty() { name } else { family }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_family_is_named_without_its_number_or_up_to_the_first_underscore() {
+        let names = ["bottle_000", "bottle_cap_012", "steel_patches", "pcb_13000", "nut", "_x"];
+        assert_eq!(names.map(family), ["bottle", "bottle_cap", "steel", "pcb", "nut", "_x"]);
+    }
 
     fn names(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| name.to_string()).collect()

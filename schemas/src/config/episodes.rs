@@ -145,11 +145,15 @@ impl DataConfig {
 impl EpisodeConfig {
     /// What is wrong with the settings, if anything.
     pub fn validate(&self) -> Result<(), Violation> {
-        at_least_one(&[
+        let counts = [
             ("episodes.tasks", self.tasks),
             ("episodes.shots", self.shots),
             ("episodes.queries", self.queries),
-        ])?;
+        ];
+        at_least_one(&counts)?;
+        if let Some(&(field, count)) = counts.iter().find(|(_, count)| *count > 10_000) {
+            return Err(Violation::EpisodeSize { field, count });
+        }
         shares(&[
             ("episodes.augmentation.greyscale", self.augmentation.greyscale),
             ("episodes.augmentation.brightness", self.augmentation.brightness),

@@ -1,6 +1,9 @@
 //! `sparsight-train plan`.
 
-use std::path::PathBuf;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use anyhow::{Context, Result, bail};
 use sparsight_runtime::replace::{ReplaceError, replace_directory, replace_file};
@@ -13,7 +16,7 @@ use sparsight_trainer::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  sparsight-train plan config.yaml --leave-out family -o folds\n  \
     sparsight-train train --config folds/steel.yaml\n\nA fold trains without one category, or without one family: all \
-    categories whose\nnames agree up to the first underscore. Evaluate each on what it left out.")]
+    categories whose\nnames agree but for a number at the end, or, without one, up to the first underscore. Evaluate each on what it left out.")]
 pub struct PlanArgs {
     /// Config file that every fold begins with
     #[arg(value_name = "CONFIG")]
@@ -54,7 +57,7 @@ pub fn run(args: PlanArgs) -> Result<()> {
             .try_for_each(|(fold, text)| replace_file(&folder.join(format!("{fold}.yaml")), text.as_bytes()))
     })?;
     for fold in folds.keys() {
-        println!("{}", args.output.join(format!("{fold}.yaml")).display());
+        writeln!(io::stdout(), "{}", args.output.join(format!("{fold}.yaml")).display())?;
     }
     Ok(())
 }
