@@ -3,7 +3,10 @@
 mod commands;
 mod memory;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 use sparsight_runtime::terminal::printable;
@@ -43,18 +46,23 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => commands::evaluate::run(args),
         Command::Bench(args) => commands::bench::run(args),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {}", printable(&in_one_line(&error)));
-            ExitCode::FAILURE
-        }
-    }
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    // Every other error of the system names its file, so a bare one is of standard output.
+    let line = match error.downcast_ref::<io::Error>().filter(|_| error.chain().len() == 1) {
+        // Whoever read it has seen enough, as `head` does.
+        Some(bare) if bare.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+        Some(bare) => format!("standard output: {bare}; make room where it goes"),
+        None => in_one_line(&error),
+    };
+    let _ = writeln!(io::stderr(), "error: {}", printable(&line));
+    ExitCode::FAILURE
 }
 
 /// What went wrong and why; a cause that the messages before it quote is not said twice.
 fn in_one_line(error: &anyhow::Error) -> String {
-    error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |said, cause| {
-        if said.contains(&cause) { said } else { format!("{said}: {cause}") }
-    })
+    let causes =
+        error.chain().map(|cause| cause.to_string().split_whitespace().collect::<Vec<_>>().join(" "));
+    let whole =
+        causes.reduce(|said, cause| if said.contains(&cause) { said } else { format!("{said}: {cause}") });
+    whole.unwrap_or_default()
 }

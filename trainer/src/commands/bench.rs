@@ -1,6 +1,9 @@
 //! `sparsight-train bench`.
 
-use std::path::PathBuf;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use anyhow::{Error, Result};
 use burn::backend::Autodiff;
@@ -49,22 +52,24 @@ pub fn run(args: BenchArgs) -> Result<()> {
         Devices::Cuda(_) => anyhow::bail!("this sparsight-train was built without CUDA"),
     };
     if args.json {
-        println!("{}", serde_json::to_string(&figures)?);
+        writeln!(io::stdout(), "{}", serde_json::to_string(&figures)?)?;
     } else {
-        print(&figures);
+        print(&figures)?;
     }
     Ok(())
 }
 
-fn print(figures: &Figures) {
+fn print(figures: &Figures) -> io::Result<()> {
+    let mut out = io::stdout().lock();
     let Figures { steps, devices, tasks, shots, queries, .. } = figures;
-    println!("{steps} steps of {tasks} tasks ({shots} shots, {queries} queries) on {devices} devices");
-    println!("step           {:.1} ms", figures.step_ms);
+    writeln!(out, "{steps} steps of {tasks} tasks ({shots} shots, {queries} queries) on {devices} devices")?;
+    writeln!(out, "step           {:.1} ms", figures.step_ms)?;
     if let Some(cpu) = figures.step_cpu_ms {
-        println!("processor      {cpu:.1} ms a step, all cores together");
+        writeln!(out, "processor      {cpu:.1} ms a step, all cores together")?;
     }
-    println!("query images   {:.2} a second", figures.query_images_per_second);
+    writeln!(out, "query images   {:.2} a second", figures.query_images_per_second)?;
     if let Some(bytes) = figures.peak_memory_bytes {
-        println!("peak memory    {:.1} MB", bytes as f64 / 1e6);
+        writeln!(out, "peak memory    {:.1} MB", bytes as f64 / 1e6)?;
     }
+    Ok(())
 }

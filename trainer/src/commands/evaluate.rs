@@ -1,8 +1,11 @@
 //! `sparsight-train evaluate`.
 
-use std::path::PathBuf;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{ValueEnum, value_parser};
 use indicatif::ProgressBar;
 use sparsight_runtime::{
@@ -137,7 +140,11 @@ impl From<BaselineArg> for Baseline {
 }
 
 pub fn run(args: EvaluateArgs) -> Result<()> {
-    for path in [&args.output, &args.csv, &args.html].into_iter().flatten() {
+    let written: Vec<&PathBuf> = [&args.output, &args.csv, &args.html].into_iter().flatten().collect();
+    for (i, path) in written.iter().enumerate() {
+        if written[..i].contains(path) {
+            bail!("{}: is given twice; write each form of the report to a file of its own", path.display());
+        }
         check_replaceable(path)?;
     }
     let data = DataConfig { roots: args.data, include: args.categories, ..DataConfig::default() };
@@ -173,7 +180,7 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     if let Some(path) = &args.html {
         replace_file(path, page(&evaluation)?.as_bytes())?;
     }
-    print!("{}", table(&evaluation.report));
+    write!(io::stdout(), "{}", table(&evaluation.report))?;
     Ok(())
 }
 

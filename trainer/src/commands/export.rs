@@ -1,6 +1,9 @@
 //! `sparsight-train export`.
 
-use std::path::PathBuf;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use anyhow::{Context, Result};
 use sparsight_runtime::{detector::Detector, verify::verify};
@@ -39,7 +42,12 @@ pub fn run(args: ExportArgs) -> Result<()> {
             read_parameters(&args.checkpoint.join("model.safetensors"), config.backbone.parameters())?;
         let Progress { step: steps, data_fingerprint, .. } = checkpoint.progress;
         // The run's folder is the one around the checkpoint.
-        let training = match args.checkpoint.canonicalize()?.parent() {
+        let training = match args
+            .checkpoint
+            .canonicalize()
+            .with_context(|| args.checkpoint.display().to_string())?
+            .parent()
+        {
             Some(run) => summarise(run, steps)?,
             None => None,
         };
@@ -70,6 +78,6 @@ pub fn run(args: ExportArgs) -> Result<()> {
         }
         Err(error) => eprintln!("not verified: {error}"),
     }
-    println!("{}", args.output.display());
+    writeln!(io::stdout(), "{}", args.output.display())?;
     Ok(())
 }

@@ -1,9 +1,13 @@
 //! `sparsight-train preview`.
 
-use std::path::PathBuf;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use anyhow::{Context, Result};
 use burn_flex::Flex;
+use clap::value_parser;
 use sparsight_runtime::{heatmap::write_png, replace::replace_directory};
 use sparsight_schemas::{LangevinConfig, Valid};
 use sparsight_trainer::{
@@ -33,7 +37,7 @@ pub struct PreviewArgs {
     #[arg(long, value_name = "DIR")]
     data: Vec<String>,
     /// The step whose episodes are drawn
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u64).range(..1 << 32))]
     step: u64,
     /// Folder to write the pictures to; what it held is replaced if it was a preview
     #[arg(short, long, value_name = "DIR")]
@@ -50,7 +54,7 @@ pub fn run(args: PreviewArgs) -> Result<()> {
     // The sampler is shown whether or not the loss counts it.
     config.objective.eta_cd = config.objective.eta_cd.max(f64::MIN_POSITIVE);
     let config = Valid::new(config).with_context(|| args.config.display().to_string())?;
-    let foreign = |entry: std::io::Result<std::fs::DirEntry>| {
+    let foreign = |entry: io::Result<std::fs::DirEntry>| {
         entry.is_ok_and(|entry| !NAMES.iter().any(|name| entry.file_name() == *name))
     };
     if args.output.read_dir().is_ok_and(|mut entries| entries.any(foreign)) {
@@ -87,7 +91,7 @@ pub fn run(args: PreviewArgs) -> Result<()> {
         NAMES.iter().zip(&sheets).try_for_each(|(name, sheet)| write_png(&folder.join(name), sheet))
     })?;
     for name in NAMES {
-        println!("{}", args.output.join(name).display());
+        writeln!(io::stdout(), "{}", args.output.join(name).display())?;
     }
     Ok(())
 }

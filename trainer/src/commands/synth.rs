@@ -1,6 +1,9 @@
 //! `sparsight-train synth`.
 
-use std::path::PathBuf;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use anyhow::Result;
 use clap::value_parser;
@@ -56,6 +59,6 @@ pub fn run(args: SynthArgs) -> Result<()> {
     synthesise(&args.out, &options, || progress.inc(1))?;
     progress.finish_and_clear();
     eprintln!("{} categories, {} images each", args.categories, args.train + args.test);
-    println!("{}", args.out.display());
+    writeln!(io::stdout(), "{}", args.out.display())?;
     Ok(())
 }
