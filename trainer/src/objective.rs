@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Squared errors are divided by no less: of negatives that hardly differ from their originals.
-const LEAST_DAMAGE: f64 = 1e-8;
+pub const LEAST_DAMAGE: f64 = 1e-8;
 
 /// The parameters that are learned with the backbone and end with the training, at their first values.
 pub fn objective_parameters(config: &Config) -> NamedParameters {

@@ -52,11 +52,11 @@ pub enum TrainingError {
         categories: String,
     },
     /// The optimizer's state is not one of this program's.
-    #[error("{}: {reason}; use an older checkpoint", path.display())]
+    #[error("{}: {reason}; train anew with --overwrite, or put the run's best in the place of checkpoint", path.display())]
     Optimizer {
         /// The file.
         path: PathBuf,
-        /// What Burn says.
+        /// What is wrong.
         reason: String,
     },
     /// An image that can't be read.
@@ -68,23 +68,31 @@ pub enum TrainingError {
     /// The curves can't be drawn.
     #[error(transparent)]
     Curves(#[from] curves::CurvesError),
+    /// The metrics can't be read.
+    #[error("{}: {source}; make it readable, or move it away", path.display())]
+    MetricsRead {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The metrics can't be written.
     #[error("{}: {source}; free some space or choose another training.output", path.display())]
-    Metrics {
+    MetricsWrite {
         /// The file.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
     },
     /// A line of the metrics is not one of this program's.
-    #[error("{}: line {line}: {source}; remove the line", path.display())]
+    #[error("{}: line {line}: {reason}; remove the line", path.display())]
     MetricsLine {
         /// The file.
         path: PathBuf,
         /// Its number, from 1.
         line: usize,
         /// What is wrong.
-        source: serde_json::Error,
+        reason: String,
     },
 }
 
@@ -110,13 +118,16 @@ pub fn train<B: AutodiffBackend>(
     let mut average: Option<Weights<B::InnerBackend>> =
         checkpoint.average.as_ref().map(|average| Weights::from_parameters(average, device));
     let unusable =
-        |reason| TrainingError::Optimizer { path: output.join("checkpoint/optimizer.mpk"), reason };
-    let mut optimizer =
-        Steps::new(&config.optimizer).resumed(&checkpoint.optimizer, device).map_err(unusable)?;
-    let mut metrics_file: MetricsFile<StepMetrics> =
-        MetricsFile::open(&output.join("metrics.jsonl"), checkpoint.progress.step)?;
-    let mut validation_file: MetricsFile<Validation> =
-        MetricsFile::open(&output.join("validation.jsonl"), checkpoint.progress.step)?;
+        |reason| TrainingError::Optimizer { path: output.join("checkpoint").join("optimizer.mpk"), reason };
+    let mut optimizer = Steps::new(&config.optimizer)
+        .resumed(&checkpoint.optimizer, &weights, checkpoint.progress.step)
+        .map_err(unusable)?;
+    // An interrupted run may have written lines past its checkpoint; a new one begins with none.
+    let mut log: Vec<StepMetrics> = read_lines(&output.join("metrics.jsonl"), checkpoint.progress.step)?;
+    let mut validations: Vec<Validation> =
+        read_lines(&output.join("validation.jsonl"), checkpoint.progress.step)?;
+    let mut metrics_file = MetricsFile::begin(&output.join("metrics.jsonl"), &log)?;
+    let mut validation_file = MetricsFile::begin(&output.join("validation.jsonl"), &validations)?;
     let bar = progress_bar(steps, checkpoint.progress.step);
 
     thread::scope(|scope| {
@@ -146,6 +157,7 @@ pub fn train<B: AutodiffBackend>(
             metrics.waited_seconds = waited.as_secs_f64();
             metrics.seconds = started.elapsed().as_secs_f64();
             metrics_file.write(&metrics)?;
+            log.push(metrics);
             bar.set_message(format!("loss {:.4}", metrics.loss));
             bar.inc(1);
 
@@ -158,28 +170,32 @@ pub fn train<B: AutodiffBackend>(
             {
                 let exported = average.clone().unwrap_or_else(|| weights.valid());
                 let validation = validator.validate(step + 1, &config, &exported, device)?;
-                bar.println(validation.line());
+                // A bar that nobody sees prints nothing.
+                if bar.is_hidden() {
+                    eprintln!("{}", validation.line());
+                } else {
+                    bar.println(validation.line());
+                }
                 is_best = checkpoint.progress.best.is_none_or(|best| validation.position_auroc > best);
                 validation_file.write(&validation)?;
                 if is_best {
                     checkpoint.progress.best = Some(validation.position_auroc);
                 }
+                validations.push(validation);
             }
             if is_best || is_last || (step + 1) % config.training.checkpoint_every == 0 {
                 checkpoint.progress.step = step + 1;
+                metrics_file.sync()?;
+                validation_file.sync()?;
                 checkpoint.parameters = weights.to_parameters();
                 checkpoint.average = average.as_ref().map(Weights::to_parameters);
                 checkpoint.optimizer = optimizer.state().map_err(unusable)?;
-                checkpoint.write(&output.join("checkpoint"))?;
+                // The last says what the best is, so that must be there first.
                 if is_best {
                     checkpoint.write(&output.join("best"))?;
                 }
-                let validations: Vec<Validation> = read_lines(&output.join("validation.jsonl"))?;
-                curves::draw(
-                    &output.join("curves.svg"),
-                    &read_lines(&output.join("metrics.jsonl"))?,
-                    &validations,
-                )?;
+                checkpoint.write(&output.join("checkpoint"))?;
+                curves::draw(&output.join("curves.svg"), &log, &validations)?;
             }
             if is_last {
                 break;

@@ -221,6 +221,22 @@ impl<B: Backend> Weights<B> {
         }
     }
 
+    /// Where they are.
+    pub fn device(&self) -> B::Device {
+        self.parameters[0].val().device()
+    }
+
+    /// Shape of the parameter of that identity, one of [`Weights::ids`]; norms' are \[1,C,1,1\].
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn dims(&self, id: ParamId) -> [usize; 4] {
+        match self.parameters.iter().find(|parameter| parameter.id == id) {
+            Some(parameter) => parameter.val().dims(),
+            None => unreachable!("{id} is no identity of these weights"),
+        }
+    }
+
     /// Identities of the parameters, in their order.
     pub fn ids(&self) -> impl Iterator<Item = ParamId> {
         self.parameters.iter().map(|parameter| parameter.id)
@@ -237,8 +253,7 @@ impl<B: Backend> Weights<B> {
     /// The operations on these parameters.
     pub fn operations(&self) -> BurnOperations<B> {
         let parameters: HashMap<_, _> = self.tensors().map(|(name, t)| (name.to_owned(), t)).collect();
-        let device = self.parameters[0].val().device();
-        BurnOperations::new(parameters, device)
+        BurnOperations::new(parameters, self.device())
     }
 }
 

@@ -173,7 +173,55 @@ fn an_older_checkpoint_is_not_overwritten_unasked() {
     };
     again(&[], 0);
     assert!(again(&[], 1).contains("--resume"));
+    let best = folder.path().join("run/best");
+    fs::create_dir(&best).unwrap();
     again(&["--overwrite"], 0);
+    assert!(!best.exists(), "what is left of the older run would be taken for the new one's");
+}
+
+#[test]
+fn a_run_is_resumed_in_the_neighbourhoods_that_it_was_trained_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let resume = |config: &str, code| {
+        let config = written(folder.path(), config);
+        let mut command = train();
+        command.args(["train", "--resume", "--config"]).arg(config);
+        stderr_of(command.arg("--output").arg(folder.path().join("run")), code)
+    };
+    let config = written(folder.path(), TINY);
+    train()
+        .args(["train", "--config"])
+        .arg(config)
+        .arg("--output")
+        .arg(folder.path().join("run"))
+        .assert()
+        .success();
+    let other = TINY.replace("steps: 0", "steps: 0, receptive_field: 1");
+    assert!(resume(&other, 1).contains("resume with the config of its run"));
+    assert!(resume(TINY, 0).contains("nothing to do: 0 steps are done"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn standard_output_that_is_full_is_an_error_and_one_that_is_closed_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = written(folder.path(), TINY);
+    let mut command = std::process::Command::new(train().get_program());
+    command
+        .args(["train", "--overwrite", "--config"])
+        .arg(&config)
+        .arg("--output")
+        .arg(folder.path().join("run"));
+    command.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let full = command.output().unwrap();
+    let stderr = String::from_utf8(full.stderr).unwrap();
+    assert_eq!(full.status.code(), Some(1), "{stderr}");
+    assert!(stderr.starts_with("error: standard output: ") && stderr.lines().count() == 1, "{stderr}");
+
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let closed = command.stdout(writer).output().unwrap();
+    assert_eq!((closed.status.code(), closed.stderr), (Some(0), vec![]));
 }
 
 #[test]

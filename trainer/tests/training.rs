@@ -66,9 +66,13 @@ fn run_on(
     train::<Autodiff<Flex>>(start, &sampler, validator.as_ref(), output, &devices, &never)
 }
 
-fn losses(output: &Path) -> Vec<f64> {
+fn metrics(output: &Path) -> Vec<StepMetrics> {
     let text = std::fs::read_to_string(output.join("metrics.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str::<StepMetrics>(line).unwrap().loss).collect()
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn losses(output: &Path) -> Vec<f64> {
+    metrics(output).iter().map(|line| line.loss).collect()
 }
 
 #[test]
@@ -114,17 +118,35 @@ fn a_damaged_log_or_optimizer_is_named_before_a_resumed_run_changes_anything() {
     let damaged = text.replacen("\"loss\"", "\"gain\"", 1);
     std::fs::write(&log, &damaged).unwrap();
     let error = resume(checkpoint.clone()).unwrap_err().to_string();
-    assert!(error.contains("metrics.jsonl: line 1: missing field `loss`"), "{error}");
+    assert!(error.contains("metrics.jsonl: line 1: missing field `loss`; remove the line"), "{error}");
     assert_eq!(std::fs::read_to_string(&log).unwrap(), damaged);
 
-    let error = resume(Checkpoint { optimizer: vec![1, 2, 3], ..checkpoint.clone() }).unwrap_err();
-    assert!(error.to_string().contains("run/checkpoint/optimizer.mpk: "), "{error}");
+    let longer = format!("{text}{}", text.lines().last().unwrap().replace("\"step\":3", "\"step\":4"));
+    std::fs::write(&log, &longer).unwrap();
+    std::fs::write(output.join("validation.jsonl"), b"\xff\n").unwrap();
+    let error = resume(checkpoint.clone()).unwrap_err().to_string();
+    assert!(error.contains("validation.jsonl: line 1: "), "{error}");
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), longer);
+    std::fs::write(output.join("validation.jsonl"), "").unwrap();
 
-    // A machine that went off in the middle of a line took nothing that the checkpoint knows.
-    std::fs::write(&log, format!("{text}{{\"step\":4,\"lo")).unwrap();
-    resume(checkpoint).unwrap();
-    assert!(std::fs::read_to_string(&log).unwrap().starts_with(&text));
-    assert_eq!(losses(&output).len(), 4);
+    let named = output.join("checkpoint").join("optimizer.mpk").display().to_string();
+    let mut wider = config(&data, 3);
+    wider.backbone.widths[0] = 16;
+    let wider = run(&wider, None, &folder.path().join("wider")).unwrap().optimizer;
+    for optimizer in [vec![1, 2, 3], vec![], wider] {
+        let error = resume(Checkpoint { optimizer, ..checkpoint.clone() }).unwrap_err();
+        assert!(error.to_string().starts_with(&named), "{error}");
+    }
+
+    // A machine that went off in the middle of a line took nothing that the checkpoint knows; neither does an editor that
+    // takes the last line's end.
+    for end in ["{\"step\":4,\"lo", "", "{\"step\":4,\"\u{fe}"] {
+        let end = if end.is_empty() { text.trim_end().to_owned() } else { format!("{text}{end}") };
+        std::fs::write(&log, end).unwrap();
+        resume(checkpoint.clone()).unwrap();
+        assert!(std::fs::read_to_string(&log).unwrap().starts_with(&text));
+        assert_eq!(losses(&output).len(), 4);
+    }
 }
 
 #[test]
@@ -273,12 +295,15 @@ fn a_learned_step_moves_and_is_resumed_with_the_weights() {
         of_step.unwrap().2[0]
     };
     assert_ne!(step(&expected), 0.0);
-    let lines = std::fs::read_to_string(whole.join("metrics.jsonl")).unwrap();
-    let sizes: Vec<f64> = lines
-        .lines()
-        .map(|line| serde_json::from_str::<StepMetrics>(line).unwrap().step_size.unwrap())
-        .collect();
+    let lines = metrics(&whole);
+    let sizes: Vec<f64> = lines.iter().map(|line| line.step_size.unwrap()).collect();
     assert!(sizes[0] == 1.0 && sizes[5] != 1.0, "{sizes:?}");
+    let ObjectiveConfig { eta_rec, eta_cd, .. } = learning(6).objective;
+    for line in lines {
+        let sum =
+            eta_rec * line.reconstruction_share.unwrap() + eta_cd * line.contrastive_divergence.unwrap();
+        assert!((line.loss - sum).abs() < 1e-5 * line.loss.abs(), "{line:?}");
+    }
 
     run(&learning(3), None, &parts).unwrap();
     let checkpoint = Checkpoint::read(&parts.join("checkpoint")).unwrap();

@@ -1,7 +1,8 @@
 //! `sparsight-train train`.
 
 use std::{
-    path::PathBuf,
+    io::{self, Write},
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,7 +12,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use burn::backend::Autodiff;
 use burn_flex::Flex;
-use sparsight_schemas::{Config, Valid};
+use sparsight_schemas::{Config, TrainingConfig, Valid};
 use sparsight_trainer::{
     categories::{fingerprint, read_categories, read_validation_categories},
     checkpoint::Checkpoint,
@@ -62,10 +63,11 @@ pub fn run(args: TrainArgs) -> Result<()> {
     let config = Valid::new(config).with_context(|| args.config.display().to_string())?;
     let output = args.output.unwrap_or_else(|| PathBuf::from(&config.training.output));
     let folder = output.join("checkpoint");
-    if folder.exists() && !args.resume && !args.overwrite {
+    let older = ["checkpoint", "best"].map(|name| output.join(name)).into_iter().find(|older| older.exists());
+    if let Some(older) = older.filter(|_| !args.resume && !args.overwrite) {
         bail!(
             "{}: a checkpoint is there; go on with --resume or replace it with --overwrite",
-            folder.display()
+            older.display()
         );
     }
     let (devices, note) = args.device.choose().map_err(anyhow::Error::msg)?;
@@ -79,17 +81,21 @@ pub fn run(args: TrainArgs) -> Result<()> {
         if categories.is_empty() { None } else { Some(fingerprint(&categories, anomalies)?) };
     let checkpoint = if args.resume {
         let checkpoint = Checkpoint::read(&folder)?;
-        if checkpoint.progress.data_fingerprint != data_fingerprint {
+        if checkpoint.progress.step < config.training.steps
+            && checkpoint.progress.data_fingerprint != data_fingerprint
+        {
             bail!("{}: the run so far used other images; restore them or train anew", folder.display());
         }
-        Checkpoint { config: continued(checkpoint.config, &config, &folder)?, ..checkpoint }
+        continued(checkpoint, &config, &folder)?
     } else {
         Checkpoint::random(&config, data_fingerprint)
     };
 
-    if checkpoint.progress.step >= config.training.steps {
-        if args.resume {
-            eprintln!("nothing to do: {} steps are done", checkpoint.progress.step);
+    if args.resume && checkpoint.progress.step >= config.training.steps {
+        eprintln!("nothing to do: {} steps are done", checkpoint.progress.step);
+    } else if config.training.steps == 0 {
+        if args.overwrite {
+            remove_run(&output)?;
         }
         std::fs::create_dir_all(&output).with_context(|| output.display().to_string())?;
         checkpoint.write(&folder)?;
@@ -104,6 +110,9 @@ pub fn run(args: TrainArgs) -> Result<()> {
         })?;
         let validator = Validator::new(read_validation_categories(&config.data)?, &config)?;
         let sampler = EpisodeSampler::new(categories, &config)?;
+        if args.overwrite {
+            remove_run(&output)?;
+        }
         eprintln!("{} categories, {} steps", sampler.category_count(), config.training.steps);
         let validator = validator.as_ref();
         let end = match devices {
@@ -130,20 +139,40 @@ pub fn run(args: TrainArgs) -> Result<()> {
             eprintln!("stopped after step {}; go on with --resume", end.progress.step);
         }
     }
-    println!("{}", folder.display());
+    writeln!(io::stdout(), "{}", folder.display())?;
     Ok(())
 }
 
-/// The config of a resumed run: only its length, its folders and its checkpoints may differ from before.
-fn continued(before: Valid<Config>, now: &Valid<Config>, folder: &std::path::Path) -> Result<Valid<Config>> {
-    let mut expected = before.into_raw();
-    expected.training = now.training.clone();
+/// The checkpoint with the config to go on with: only the length of the run, its folders, checkpoints and validations may
+/// differ from before.
+fn continued(mut checkpoint: Checkpoint, now: &Valid<Config>, folder: &Path) -> Result<Checkpoint> {
+    let mut expected = checkpoint.config.into_raw();
+    if expected.data.validation != now.data.validation {
+        checkpoint.progress.best = None; // of other categories
+    }
     expected.data = now.data.clone();
+    expected.training =
+        TrainingConfig { receptive_field: expected.training.receptive_field, ..now.training.clone() };
     if expected != **now {
         bail!(
             "{}: the checkpoint's config is another one; resume with the config of its run",
             folder.display()
         );
     }
-    Ok(now.clone())
+    Ok(Checkpoint { config: now.clone(), ..checkpoint })
+}
+
+/// Removes an older run, so that nothing of it is taken for the new one's.
+fn remove_run(output: &Path) -> Result<()> {
+    for folder in ["checkpoint", "best"].map(|name| output.join(name)) {
+        if folder.is_dir() {
+            std::fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        }
+    }
+    for file in ["metrics.jsonl", "validation.jsonl", "curves.svg"].map(|name| output.join(name)) {
+        if file.is_file() {
+            std::fs::remove_file(&file).with_context(|| file.display().to_string())?;
+        }
+    }
+    Ok(())
 }

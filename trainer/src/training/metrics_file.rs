@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sparsight_runtime::replace::replace_file;
 
 use super::{TrainingError, validation::Validation, workers::Terms};
-use crate::checkpoint::CheckpointError;
+use crate::{checkpoint::CheckpointError, objective::LEAST_DAMAGE};
 
 /// One line of `metrics.jsonl`: means over the episodes of a step. Terms that don't count are left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct StepMetrics {
     /// mean((LD(x~) - x)^2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconstruction: Option<f64>,
+    /// The tasks' mean of the reconstruction as a share of its start: what counts in the loss with `objective.relative`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconstruction_share: Option<f64>,
     /// mean(E(x) - E(LD(x~))).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contrastive_divergence: Option<f64>,
@@ -58,6 +61,7 @@ impl StepMetrics {
             step,
             loss: mean(|terms| Some(terms.total)).unwrap_or_default(),
             reconstruction: mean(|terms| terms.reconstruction),
+            reconstruction_share: mean(|terms| Some(terms.reconstruction? / terms.start.max(LEAST_DAMAGE))),
             contrastive_divergence: mean(|terms| terms.contrastive_divergence),
             dense: mean(|terms| terms.dense),
             image: mean(|terms| terms.image),
@@ -91,7 +95,7 @@ impl Line for Validation {
     }
 }
 
-/// A file of JSON lines of one kind.
+/// A file of JSON lines of one kind, to add to.
 pub struct MetricsFile<L> {
     path: PathBuf,
     file: BufWriter<File>,
@@ -99,27 +103,21 @@ pub struct MetricsFile<L> {
 }
 
 impl<L: Line> MetricsFile<L> {
-    /// Opens the file, keeping the lines up to `step`: an interrupted run may have written some past its checkpoint, the
-    /// last of them in part.
+    /// Begins the file with lines of an earlier run; none for a new one.
     ///
     /// # Errors
-    /// A line that is not one and not the last, before anything is written; or the system's refusal.
-    pub fn open(path: &Path, step: usize) -> Result<Self, TrainingError> {
-        let failed = |source| TrainingError::Metrics { path: path.to_owned(), source };
+    /// The system's refusal.
+    pub fn begin(path: &Path, lines: &[L]) -> Result<Self, TrainingError> {
+        let failed = |source| TrainingError::MetricsWrite { path: path.to_owned(), source };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
-        let old = match std::fs::read_to_string(path) {
-            Ok(old) if step > 0 => old,
-            Err(error) if step > 0 && error.kind() != ErrorKind::NotFound => return Err(failed(error)),
-            _ => String::new(),
-        };
-        // What has no line end was cut off while it was written.
-        let whole = old.rfind('\n').map_or("", |end| &old[..=end]);
-        let lines: Vec<L> = parse_lines(path, whole)?;
-        let kept = whole.lines().zip(&lines).filter(|(_, line)| line.step() <= step);
-        let kept: String = kept.flat_map(|(text, _)| [text, "\n"]).collect();
-        replace_file(path, kept.as_bytes()).map_err(CheckpointError::from)?;
+        let mut text = String::new();
+        for line in lines {
+            text += &serde_json::to_string(line).map_err(|error| failed(error.into()))?;
+            text.push('\n');
+        }
+        replace_file(path, text.as_bytes()).map_err(CheckpointError::from)?;
         let file = OpenOptions::new().append(true).open(path).map_err(failed)?;
         Ok(Self { path: path.to_owned(), file: BufWriter::new(file), lines: PhantomData })
     }
@@ -129,26 +127,44 @@ impl<L: Line> MetricsFile<L> {
     /// # Errors
     /// The system's refusal.
     pub fn write(&mut self, line: &L) -> Result<(), TrainingError> {
-        let failed = |source| TrainingError::Metrics { path: self.path.clone(), source };
+        let failed = |source| TrainingError::MetricsWrite { path: self.path.clone(), source };
         let line = serde_json::to_string(line).map_err(|error| failed(error.into()))?;
         writeln!(self.file, "{line}").and_then(|()| self.file.flush()).map_err(failed)
     }
+
+    /// Waits until all lines are where no power loss takes them, as a checkpoint's files are.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub fn sync(&mut self) -> Result<(), TrainingError> {
+        let failed = |source| TrainingError::MetricsWrite { path: self.path.clone(), source };
+        self.file.get_ref().sync_data().map_err(failed)
+    }
 }
 
-/// All lines of a file.
+/// The lines of a file up to `step`; none if there is no file. What follows the last line end was cut off while it was
+/// written, if it is no line.
 ///
 /// # Errors
 /// A line that is not one, or the system's refusal.
-pub fn read_lines<L: Line>(path: &Path) -> Result<Vec<L>, TrainingError> {
-    let failed = |source| TrainingError::Metrics { path: path.to_owned(), source };
-    let text = std::fs::read_to_string(path).map_err(failed)?;
-    parse_lines(path, &text)
-}
-
-fn parse_lines<L: Line>(path: &Path, text: &str) -> Result<Vec<L>, TrainingError> {
-    let parse = |(i, line)| {
-        let at = |source| TrainingError::MetricsLine { path: path.to_owned(), line: i + 1, source };
-        serde_json::from_str(line).map_err(at)
+pub fn read_lines<L: Line>(path: &Path, step: usize) -> Result<Vec<L>, TrainingError> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(TrainingError::MetricsRead { path: path.to_owned(), source }),
     };
-    text.lines().enumerate().map(parse).collect()
+    let mut lines = Vec::new();
+    for (i, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        match serde_json::from_slice::<L>(line) {
+            Ok(line) if line.step() <= step => lines.push(line),
+            Err(error) if line.ends_with(b"\n") => {
+                // It would say where in the line, as line 1.
+                let reason = error.to_string();
+                let reason = reason.split(" at line ").next().unwrap_or_default().to_owned();
+                return Err(TrainingError::MetricsLine { path: path.to_owned(), line: i + 1, reason });
+            }
+            _ => {}
+        }
+    }
+    Ok(lines)
 }

@@ -1,7 +1,12 @@
 //! What a step does with its gradients: clipping, Adam at the learning rate of the step, the moving average.
 
 use burn::{
-    optim::{Adam, AdamConfig, GradientsParams, Optimizer, adaptor::OptimizerAdaptor},
+    module::ParamId,
+    optim::{
+        Adam, AdamConfig, AdaptiveMomentumState, GradientsParams, Optimizer,
+        adaptor::OptimizerAdaptor,
+        record::{AdaptorRecord, AdaptorRecordV1},
+    },
     record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder},
     tensor::{ElementConversion, backend::AutodiffBackend},
 };
@@ -26,15 +31,29 @@ impl<B: AutodiffBackend> Steps<B> {
         Self { adam, config: *config }
     }
 
-    /// Goes on from a checkpoint's state; an empty one is that before the first step.
+    /// Goes on from a checkpoint's state, that of `weights` after `step` steps; before the first there is none.
     ///
     /// # Errors
-    /// Why Burn can't read it.
-    pub fn resumed(mut self, state: &[u8], device: &B::Device) -> Result<Self, String> {
-        if !state.is_empty() {
-            let record = recorder().load(state.to_vec(), device).map_err(|error| error.to_string())?;
-            self.adam = self.adam.load_record(record);
+    /// Why it is not that.
+    pub fn resumed(mut self, state: &[u8], weights: &Weights<B>, step: usize) -> Result<Self, String> {
+        if step == 0 {
+            return Ok(self);
         }
+        let device = weights.device();
+        let record: <OptimizerAdaptor<Adam, Weights<B>, B> as Optimizer<Weights<B>, B>>::Record =
+            recorder().load(state.to_vec(), &device).map_err(|_| "is damaged".to_owned())?;
+        let fits = |id: ParamId| match record.get(&id) {
+            Some(AdaptorRecord::V1(AdaptorRecordV1::Rank4(state))) => {
+                let AdaptiveMomentumState { time, moment_1, moment_2, .. } = &state.momentum;
+                let dims = weights.dims(id);
+                *time == step && moment_1.dims() == dims && moment_2.dims() == dims
+            }
+            _ => false,
+        };
+        if record.len() != weights.ids().count() || !weights.ids().all(fits) {
+            return Err("does not fit the weights beside it".into());
+        }
+        self.adam = self.adam.load_record(record);
         Ok(self)
     }
 
@@ -64,7 +83,7 @@ fn recorder() -> NamedMpkBytesRecorder<FullPrecisionSettings> {
 /// The learning rate of step `step` of `steps`, counted from 0: over the warm-up it rises linearly, afterwards it stays
 /// or falls to 0 along half a cosine.
 pub fn learning_rate(config: &OptimizerConfig, step: usize, steps: usize) -> f64 {
-    let rising = (step + 1) as f64 / (config.warm_up + 1) as f64;
+    let rising = (step + 1) as f64 / (config.warm_up as f64 + 1.0);
     let done =
         step.saturating_sub(config.warm_up) as f64 / steps.saturating_sub(config.warm_up).max(1) as f64;
     let falling = match config.schedule {

@@ -11,16 +11,8 @@ use super::{StepMetrics, TrainingError, metrics_file::read_lines, validation::Va
 /// # Errors
 /// A log that is there and is not one.
 pub fn summarise(folder: &Path, step: usize) -> Result<Option<TrainingSummary>, TrainingError> {
-    let path = folder.join("metrics.jsonl");
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let mut lines: Vec<StepMetrics> = read_lines(&path)?;
-    lines.retain(|line| line.step <= step);
-    let validations = folder.join("validation.jsonl");
-    let mut validations: Vec<Validation> =
-        if validations.is_file() { read_lines(&validations)? } else { vec![] };
-    validations.retain(|validation| validation.step <= step);
+    let lines: Vec<StepMetrics> = read_lines(&folder.join("metrics.jsonl"), step)?;
+    let validations: Vec<Validation> = read_lines(&folder.join("validation.jsonl"), step)?;
     Ok(summary(&lines, validations.last()))
 }
 
