@@ -27,8 +27,8 @@ use crate::{
     langevin::step_size,
     weights::Weights,
 };
+use metrics_file::Log;
 pub use metrics_file::StepMetrics;
-use metrics_file::{MetricsFile, read_lines};
 use optimizer::{Steps, averaging_step, clip, learning_rate};
 use validation::{Validation, Validator};
 use workers::gradients;
@@ -123,11 +123,9 @@ pub fn train<B: AutodiffBackend>(
         .resumed(&checkpoint.optimizer, &weights, checkpoint.progress.step)
         .map_err(unusable)?;
     // An interrupted run may have written lines past its checkpoint; a new one begins with none.
-    let mut log: Vec<StepMetrics> = read_lines(&output.join("metrics.jsonl"), checkpoint.progress.step)?;
-    let mut validations: Vec<Validation> =
-        read_lines(&output.join("validation.jsonl"), checkpoint.progress.step)?;
-    let mut metrics_file = MetricsFile::begin(&output.join("metrics.jsonl"), &log)?;
-    let mut validation_file = MetricsFile::begin(&output.join("validation.jsonl"), &validations)?;
+    let log: Log<StepMetrics> = Log::read(output.join("metrics.jsonl"), checkpoint.progress.step)?;
+    let validations: Log<Validation> = Log::read(output.join("validation.jsonl"), checkpoint.progress.step)?;
+    let (mut metrics_file, mut validation_file) = (log.go_on()?, validations.go_on()?);
     let bar = progress_bar(steps, checkpoint.progress.step);
 
     thread::scope(|scope| {
@@ -156,8 +154,7 @@ pub fn train<B: AutodiffBackend>(
 
             metrics.waited_seconds = waited.as_secs_f64();
             metrics.seconds = started.elapsed().as_secs_f64();
-            metrics_file.write(&metrics)?;
-            log.push(metrics);
+            metrics_file.write(metrics)?;
             bar.set_message(format!("loss {:.4}", metrics.loss));
             bar.inc(1);
 
@@ -177,11 +174,10 @@ pub fn train<B: AutodiffBackend>(
                     bar.println(validation.line());
                 }
                 is_best = checkpoint.progress.best.is_none_or(|best| validation.position_auroc > best);
-                validation_file.write(&validation)?;
                 if is_best {
                     checkpoint.progress.best = Some(validation.position_auroc);
                 }
-                validations.push(validation);
+                validation_file.write(validation)?;
             }
             if is_best || is_last || (step + 1) % config.training.checkpoint_every == 0 {
                 checkpoint.progress.step = step + 1;
@@ -195,7 +191,7 @@ pub fn train<B: AutodiffBackend>(
                     checkpoint.write(&output.join("best"))?;
                 }
                 checkpoint.write(&output.join("checkpoint"))?;
-                curves::draw(&output.join("curves.svg"), &log, &validations)?;
+                curves::draw(&output.join("curves.svg"), metrics_file.lines(), validation_file.lines())?;
             }
             if is_last {
                 break;

@@ -109,10 +109,13 @@ fn a_damaged_log_or_optimizer_is_named_before_a_resumed_run_changes_anything() {
     let data = folder.path().join("data");
     categories(&data);
     let output = folder.path().join("run");
+    let log = output.join("metrics.jsonl");
+    std::fs::create_dir(&output).unwrap();
+    std::fs::write(&log, "older\n").unwrap();
     run(&config(&data, 3), None, &output).unwrap();
     let checkpoint = Checkpoint::read(&output.join("checkpoint")).unwrap();
-    let log = output.join("metrics.jsonl");
     let text = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(text.lines().count(), 3, "what was there is another run's");
     let resume = |checkpoint| run(&config(&data, 4), Some(checkpoint), &output);
 
     let damaged = text.replacen("\"loss\"", "\"gain\"", 1);

@@ -2,9 +2,8 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{BufWriter, ErrorKind, Write},
-    marker::PhantomData,
-    path::{Path, PathBuf},
+    io::{ErrorKind, Write},
+    path::PathBuf,
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -95,76 +94,94 @@ impl Line for Validation {
     }
 }
 
-/// A file of JSON lines of one kind, to add to.
-pub struct MetricsFile<L> {
+/// What an earlier run left of a file, up to a step.
+pub struct Log<L> {
     path: PathBuf,
-    file: BufWriter<File>,
-    lines: PhantomData<L>,
+    text: String,
+    /// Its lines.
+    pub lines: Vec<L>,
 }
 
-impl<L: Line> MetricsFile<L> {
-    /// Begins the file with lines of an earlier run; none for a new one.
+impl<L: Line> Log<L> {
+    /// Reads the lines up to `step`; none if there is no file, or before the first step, whatever is there then. What
+    /// follows the last line end was cut off while it was written, if it is no line.
+    ///
+    /// # Errors
+    /// A line that is not one, or the system's refusal.
+    pub fn read(path: PathBuf, step: usize) -> Result<Self, TrainingError> {
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) if step > 0 => bytes,
+            Err(source) if step > 0 && source.kind() != ErrorKind::NotFound => {
+                return Err(TrainingError::MetricsRead { path, source });
+            }
+            _ => Vec::new(),
+        };
+        let (mut text, mut lines) = (String::new(), Vec::new());
+        for (i, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+            match serde_json::from_slice::<L>(line) {
+                Ok(parsed) if parsed.step() <= step => {
+                    text += String::from_utf8_lossy(line).trim_end();
+                    text.push('\n');
+                    lines.push(parsed);
+                }
+                Err(error) if line.ends_with(b"\n") => {
+                    // It would say where in the line, as line 1.
+                    let reason = error.to_string();
+                    let reason = reason.split(" at line ").next().unwrap_or_default().to_owned();
+                    return Err(TrainingError::MetricsLine { path, line: i + 1, reason });
+                }
+                _ => {}
+            }
+        }
+        Ok(Self { path, text, lines })
+    }
+
+    /// Replaces the file by these lines, to add others.
     ///
     /// # Errors
     /// The system's refusal.
-    pub fn begin(path: &Path, lines: &[L]) -> Result<Self, TrainingError> {
-        let failed = |source| TrainingError::MetricsWrite { path: path.to_owned(), source };
+    pub fn go_on(self) -> Result<MetricsFile<L>, TrainingError> {
+        let Self { path, text, lines } = self;
+        let failed = |source| TrainingError::MetricsWrite { path: path.clone(), source };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
-        let mut text = String::new();
-        for line in lines {
-            text += &serde_json::to_string(line).map_err(|error| failed(error.into()))?;
-            text.push('\n');
-        }
-        replace_file(path, text.as_bytes()).map_err(CheckpointError::from)?;
-        let file = OpenOptions::new().append(true).open(path).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), file: BufWriter::new(file), lines: PhantomData })
+        replace_file(&path, text.as_bytes()).map_err(CheckpointError::from)?;
+        let file = OpenOptions::new().append(true).open(&path).map_err(failed)?;
+        Ok(MetricsFile { path, file, lines })
+    }
+}
+
+/// A file of JSON lines that grows.
+pub struct MetricsFile<L> {
+    path: PathBuf,
+    file: File,
+    lines: Vec<L>,
+}
+
+impl<L: Line> MetricsFile<L> {
+    /// All lines so far.
+    pub fn lines(&self) -> &[L] {
+        &self.lines
     }
 
     /// Adds a line.
     ///
     /// # Errors
     /// The system's refusal.
-    pub fn write(&mut self, line: &L) -> Result<(), TrainingError> {
+    pub fn write(&mut self, line: L) -> Result<(), TrainingError> {
         let failed = |source| TrainingError::MetricsWrite { path: self.path.clone(), source };
-        let line = serde_json::to_string(line).map_err(|error| failed(error.into()))?;
-        writeln!(self.file, "{line}").and_then(|()| self.file.flush()).map_err(failed)
+        let text = serde_json::to_string(&line).map_err(|error| failed(error.into()))? + "\n";
+        self.lines.push(line);
+        self.file.write_all(text.as_bytes()).map_err(failed)
     }
 
     /// Waits until all lines are where no power loss takes them, as a checkpoint's files are.
     ///
     /// # Errors
     /// The system's refusal.
-    pub fn sync(&mut self) -> Result<(), TrainingError> {
+    pub fn sync(&self) -> Result<(), TrainingError> {
         let failed = |source| TrainingError::MetricsWrite { path: self.path.clone(), source };
-        self.file.get_ref().sync_data().map_err(failed)
+        self.file.sync_data().map_err(failed)
     }
-}
-
-/// The lines of a file up to `step`; none if there is no file. What follows the last line end was cut off while it was
-/// written, if it is no line.
-///
-/// # Errors
-/// A line that is not one, or the system's refusal.
-pub fn read_lines<L: Line>(path: &Path, step: usize) -> Result<Vec<L>, TrainingError> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(TrainingError::MetricsRead { path: path.to_owned(), source }),
-    };
-    let mut lines = Vec::new();
-    for (i, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        match serde_json::from_slice::<L>(line) {
-            Ok(line) if line.step() <= step => lines.push(line),
-            Err(error) if line.ends_with(b"\n") => {
-                // It would say where in the line, as line 1.
-                let reason = error.to_string();
-                let reason = reason.split(" at line ").next().unwrap_or_default().to_owned();
-                return Err(TrainingError::MetricsLine { path: path.to_owned(), line: i + 1, reason });
-            }
-            _ => {}
-        }
-    }
-    Ok(lines)
 }

@@ -4,16 +4,16 @@ use std::path::Path;
 
 use sparsight_schemas::TrainingSummary;
 
-use super::{StepMetrics, TrainingError, metrics_file::read_lines, validation::Validation};
+use super::{StepMetrics, TrainingError, metrics_file::Log, validation::Validation};
 
 /// The summary of the run in `folder` up to `step`; none if its log is not there or holds no step.
 ///
 /// # Errors
 /// A log that is there and is not one.
 pub fn summarise(folder: &Path, step: usize) -> Result<Option<TrainingSummary>, TrainingError> {
-    let lines: Vec<StepMetrics> = read_lines(&folder.join("metrics.jsonl"), step)?;
-    let validations: Vec<Validation> = read_lines(&folder.join("validation.jsonl"), step)?;
-    Ok(summary(&lines, validations.last()))
+    let log: Log<StepMetrics> = Log::read(folder.join("metrics.jsonl"), step)?;
+    let validations: Log<Validation> = Log::read(folder.join("validation.jsonl"), step)?;
+    Ok(summary(&log.lines, validations.lines.last()))
 }
 
 fn summary(lines: &[StepMetrics], validation: Option<&Validation>) -> Option<TrainingSummary> {
