@@ -72,9 +72,9 @@ impl<B: Backend> Operations for BurnOperations<B> {
         if let Some(y) = kernels::apply(Kernel::Convolution(window), [x, weight]) {
             return y;
         }
-        let Window { stride, padding, .. } = window;
+        let (weight, Window { stride, padding, .. }) = no_smaller_than_its_stride(weight, window);
         let options = ConvOptions::new([stride, stride], [padding, padding], [1, 1], 1);
-        module::conv2d(x.clone(), weight.clone(), None, options)
+        module::conv2d(x.clone(), weight, None, options)
     }
 
     fn transposed_convolution(
@@ -87,10 +87,11 @@ impl<B: Backend> Operations for BurnOperations<B> {
         if let Some(x) = kernels::apply(Kernel::TransposedConvolution(window, onto), [y, weight]) {
             return x;
         }
+        let (weight, window) = no_smaller_than_its_stride(weight, window);
         let Window { stride, padding, .. } = window;
         let unreached = window.unreached(onto);
         let options = ConvTransposeOptions::new([stride, stride], [padding, padding], unreached, [1, 1], 1);
-        module::conv_transpose2d(y.clone(), weight.clone(), None, options)
+        module::conv_transpose2d(y.clone(), weight, None, options)
     }
 
     // As a convolution of one channel, because Burn's average pooling can't be differentiated twice.
@@ -160,9 +161,64 @@ impl<B: Backend> Operations for BurnOperations<B> {
     }
 }
 
+/// The same convolution with zeros around its weight where the window is smaller than its stride: of such ones Burn's GPU
+/// backends (0.21.0) make a transposed convolution that is zero everywhere, and so wrong gradients.
+fn no_smaller_than_its_stride<B: Backend>(weight: &Tensor<B, 4>, window: Window) -> (Tensor<B, 4>, Window) {
+    if window.side >= window.stride {
+        return (weight.clone(), window);
+    }
+    let margin = (window.stride - window.side).div_ceil(2);
+    let (side, padding) = (window.side + 2 * margin, window.padding + margin);
+    let [o, i, height, width] = weight.dims();
+    let zeros = Tensor::zeros([o, i, side, side], &weight.device());
+    let inside = [0..o, 0..i, margin..margin + height, margin..margin + width];
+    (zeros.slice_assign(inside, weight.clone()), Window { side, padding, ..window })
+}
+
 impl<B: Backend> BurnOperations<B> {
     fn mean_kernel(&self, window: Window) -> Tensor<B, 4> {
         let side = window.side;
         Tensor::full([1, 1, side, side], 1.0 / (side * side) as f64, &self.device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_ndarray::NdArray;
+
+    use super::*;
+
+    type Plain = NdArray<f64>;
+
+    fn waves(shape: [usize; 4]) -> Tensor<Plain, 4> {
+        let values: Vec<f64> = (0..shape.iter().product()).map(|i| (1.7 * i as f64).sin()).collect();
+        Tensor::from_data(TensorData::new(values, shape), &Default::default())
+    }
+
+    fn largest_difference(a: Tensor<Plain, 4>, b: Tensor<Plain, 4>) -> f64 {
+        assert_eq!(a.dims(), b.dims());
+        (a - b).abs().max().into_scalar()
+    }
+
+    #[test]
+    fn a_window_smaller_than_its_stride_computes_the_same_with_zeros_around_it() {
+        for (stride, size) in [(2, [8, 7]), (3, [9, 11]), (4, [5, 16])] {
+            let (window, onto) = (Window::centred(1, stride), size);
+            let (weight, x) = (waves([8, 4, 1, 1]), waves([2, 4, size[0], size[1]]));
+            let [height, width] = window.apply(size);
+            let y = waves([2, 8, height, width]);
+            let operations = BurnOperations::new(HashMap::new(), Default::default());
+
+            let options = ConvOptions::new([stride, stride], [0, 0], [1, 1], 1);
+            let expected = module::conv2d(x.clone(), weight.clone(), None, options);
+            assert!(largest_difference(operations.convolution(&x, &weight, window), expected) < 1e-12);
+
+            let unreached = window.unreached(onto);
+            let options = ConvTransposeOptions::new([stride, stride], [0, 0], unreached, [1, 1], 1);
+            let expected = module::conv_transpose2d(y.clone(), weight.clone(), None, options);
+            let found = operations.transposed_convolution(&y, &weight, window, onto);
+            assert!(largest_difference(found, expected) < 1e-12);
+            assert!(no_smaller_than_its_stride(&weight, window).1.side >= stride);
+        }
     }
 }
