@@ -16,7 +16,7 @@ use crate::{
     training::{
         TrainingError,
         optimizer::{Steps, clip},
-        workers::gradients,
+        workers::Workers,
     },
     weights::Weights,
 };
@@ -47,7 +47,7 @@ pub struct Figures {
 /// Times `steps` steps of a config on random images, after one that warms up.
 ///
 /// # Errors
-/// None that a valid config allows.
+/// Threads for the devices can't be started.
 pub fn bench<B: AutodiffBackend>(
     config: &Valid<Config>,
     steps: usize,
@@ -55,6 +55,7 @@ pub fn bench<B: AutodiffBackend>(
 ) -> Result<Figures, TrainingError> {
     let mut weights =
         Weights::<B>::from_parameters(&Checkpoint::random(config, None).parameters, &devices[0]);
+    let workers = Workers::new(devices)?;
     let mut optimizer = Steps::<B>::new(&config.optimizer);
     let episodes: Vec<Episode> =
         (0..config.episodes.tasks).map(|task| random_episode(config, task)).collect();
@@ -65,7 +66,7 @@ pub fn bench<B: AutodiffBackend>(
             cpu_before = cpu_seconds();
         }
         let started = Instant::now();
-        let (mut gradients, _) = gradients(config, &weights, &episodes, devices);
+        let (mut gradients, _) = workers.gradients(config, &weights, &episodes);
         clip(&mut gradients, &weights, config.optimizer.clip_norm);
         weights = optimizer.step(weights, gradients, [step, steps + 1]);
         // A device that failed says so at the next step.

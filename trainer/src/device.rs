@@ -95,6 +95,8 @@ pub fn cpu_workers(named: usize, tasks: usize) -> usize {
 /// Why CUDA can't work with the GPU of this number, if it can't. Burn panics at the first tensor without a driver, so this asks before.
 #[cfg(feature = "cuda")]
 fn cuda_obstacle(gpu: usize) -> Option<String> {
+    use std::path::PathBuf;
+
     // SAFETY: looks for the driver's library by name and loads it; the driver has no unsound initialisers.
     if !unsafe { cudarc::driver::sys::is_culib_present() } {
         return Some("no NVIDIA driver was found (libcuda)".into());
@@ -102,6 +104,17 @@ fn cuda_obstacle(gpu: usize) -> Option<String> {
     // SAFETY: as above, for the run-time compiler.
     if !unsafe { cudarc::nvrtc::sys::is_culib_present() } {
         return Some("the CUDA run-time compiler was not found (libnvrtc); install the CUDA toolkit".into());
+    }
+    // Kernels are compiled where they run, against these headers. Burn takes the first of these folders, and panics without.
+    let named = std::env::var_os("CUDA_PATH").map(PathBuf::from);
+    let usual =
+        || ["/usr/local/cuda", "/opt/cuda"].map(PathBuf::from).into_iter().find(|folder| folder.exists());
+    let toolkit = named.or_else(usual).unwrap_or_else(|| "/usr".into());
+    if !toolkit.join("include/cuda_runtime.h").is_file() {
+        return Some(format!(
+            "{}/include/cuda_runtime.h was not found; install the CUDA toolkit, or set CUDA_PATH to its folder",
+            toolkit.display()
+        ));
     }
     match cudarc::driver::CudaContext::device_count() {
         Ok(0) => Some("the NVIDIA driver sees no GPU".into()),

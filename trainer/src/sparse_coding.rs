@@ -4,11 +4,14 @@
 //! automatic differentiation of it gives second-order gradients.
 
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
-use ndarray::Array1;
+use ndarray::Array2;
 use sparsight_runtime::sparse_coding::largest_eigenvalue;
 use sparsight_schemas::{Shrinkage, SparseCodingConfig, lambda_schedule};
 
-use crate::operations::kernels::{self, Kernel};
+use crate::operations::{
+    expressions,
+    kernels::{self, Kernel},
+};
 
 /// A dictionary and its Gram matrix.
 #[derive(Clone, Debug)]
@@ -22,40 +25,14 @@ pub struct Atoms<B: Backend> {
 /// Every l x l neighbourhood of the features \[n,d,h,w\], zero padded and flattened channel-major (c, ky, kx):
 /// \[n*h*w, d*l*l\], rows in (image, y, x) order.
 pub fn unfold<B: Backend>(features: Tensor<B, 4>, receptive_field: usize) -> Tensor<B, 2> {
-    let [n, d, h, w] = features.dims();
-    let l = receptive_field;
-    if let Some(rows) = kernels::apply(Kernel::Unfold([n, d, h, w], l), [&features]) {
-        return rows;
-    }
-    let r = l / 2;
-    let padded = features.pad((r, r, r, r), 0.0); // [n,d,h+2r,w+2r]
-    let shifts = (0..l * l).map(|k| {
-        let (ky, kx) = (k / l, k % l);
-        padded.clone().slice([0..n, 0..d, ky..ky + h, kx..kx + w])
-    });
-    let windows: Tensor<B, 5> = Tensor::stack(shifts.collect(), 2); // [n,d,l*l,h,w]
-    windows.reshape([n, d * l * l, h * w]).swap_dims(1, 2).reshape([n * h * w, d * l * l])
+    kernels::apply(Kernel::Unfold(features.dims(), receptive_field), [&features])
+        .unwrap_or_else(|| expressions::unfold(features, receptive_field))
 }
 
 /// The transpose of [`unfold`] as a linear map: sums rows \[n*h*w, d*l*l\] into features of the shape \[n,d,h,w\].
 pub fn fold<B: Backend>(rows: Tensor<B, 2>, shape: [usize; 4], receptive_field: usize) -> Tensor<B, 4> {
-    let [n, d, h, w] = shape;
-    let l = receptive_field;
-    if let Some(features) = kernels::apply(Kernel::Fold(shape, l), [&rows]) {
-        return features;
-    }
-    let r = l / 2;
-    let windows = rows.reshape([n, h * w, d * l * l]).swap_dims(1, 2).reshape([n, d, l * l, h, w]);
-    let shifts = (0..l * l).map(|k| {
-        let (ky, kx) = (k / l, k % l);
-        let window = windows.clone().slice([0..n, 0..d, k..k + 1, 0..h, 0..w]).reshape([n, d, h, w]);
-        window.pad((kx, l - 1 - kx, ky, l - 1 - ky), 0.0) // [n,d,h+2r,w+2r]
-    });
-    let sum = shifts.reduce(|sum, window| sum + window);
-    match sum {
-        Some(sum) => sum.slice([0..n, 0..d, r..r + h, r..r + w]),
-        None => unreachable!("a receptive field is at least 1"),
-    }
+    kernels::apply(Kernel::Fold(shape, receptive_field), [&rows])
+        .unwrap_or_else(|| expressions::fold(rows, shape, receptive_field))
 }
 
 /// The dictionary of support features \[k,d,h,w\]: unfolded, each column divided by its l2 norm (at least 1e-8),
@@ -67,9 +44,11 @@ pub fn dictionary<B: Backend>(support_features: Tensor<B, 4>, receptive_field: u
 impl<B: Backend> Atoms<B> {
     /// As [`dictionary`], from some rows of the unfolded support features, \[A,m\].
     pub fn from_unfolded(rows: Tensor<B, 2>) -> Self {
-        let norms = rows.clone().powi_scalar(2).sum_dim(1).sqrt().clamp_min(1e-8);
+        let [atoms, m] = rows.dims();
+        let squares = rows.clone().powi_scalar(2).reshape([atoms, 1, 1, m]);
+        let norms = expressions::sum(squares).reshape([atoms, 1]).sqrt().clamp_min(1e-8);
         let rows = rows / norms;
-        let gram = product_with_transpose(&rows, &rows);
+        let gram = product(&rows, &rows, [false, true]);
         let square = squared_spectral_norm(gram.clone().detach());
         let device = gram.device();
         // As a tensor, because division by a scalar rounds it to f32 on some backends.
@@ -81,32 +60,27 @@ impl<B: Backend> Atoms<B> {
 
 /// The spectral norm of the matrix with this Gram matrix \[A,A\], squared; at least 1e-16.
 fn squared_spectral_norm<B: Backend>(gram: Tensor<B, 2>) -> f64 {
-    let (atoms, device) = (gram.dims()[0], gram.device());
-    let product = |vector: &Array1<f64>| {
-        let data = TensorData::new(vector.to_vec(), [atoms, 1]).convert::<B::FloatElem>();
-        let image: Tensor<B, 2> = gram.clone().matmul(Tensor::from_data(data, &device));
-        image.into_data().iter::<f64>().collect()
+    let (atoms, precise) = (gram.dims()[0], gram.dtype() == DType::F64);
+    // Read once: each of the products would be a journey to the GPU and back.
+    let values: Vec<f64> = gram.into_data().iter().collect();
+    let Ok(gram) = Array2::from_shape_vec([atoms, atoms], values) else {
+        unreachable!("a Gram matrix is square")
     };
-    let precision = if gram.dtype() == DType::F64 { 1e-12 } else { 1e-6 };
-    largest_eigenvalue(atoms, precision, product).max(1e-16)
+    let precision = if precise { 1e-12 } else { 1e-6 };
+    largest_eigenvalue(atoms, precision, |vector| gram.dot(vector)).max(1e-16)
 }
 
-/// The product of matrices.
-fn product<B: Backend>(a: &Tensor<B, 2>, b: &Tensor<B, 2>) -> Tensor<B, 2> {
-    kernels::apply(Kernel::Product([false, false]), [a, b]).unwrap_or_else(|| a.clone().matmul(b.clone()))
-}
-
-/// The product a b' of matrices.
-fn product_with_transpose<B: Backend>(a: &Tensor<B, 2>, b: &Tensor<B, 2>) -> Tensor<B, 2> {
-    kernels::apply(Kernel::Product([false, true]), [a, b])
-        .unwrap_or_else(|| a.clone().matmul(b.clone().transpose()))
+/// The product of matrices, each of which may be stored transposed.
+fn product<B: Backend>(a: &Tensor<B, 2>, b: &Tensor<B, 2>, stored: [bool; 2]) -> Tensor<B, 2> {
+    kernels::apply(Kernel::Product(stored), [a, b])
+        .unwrap_or_else(|| expressions::product(a.clone(), b.clone(), stored))
 }
 
 /// Shrinkage of u: Eq. (9), Eq. (7), or none.
 pub fn shrink<B: Backend>(u: Tensor<B, 2>, lambda: f64, config: &SparseCodingConfig) -> Tensor<B, 2> {
     match config.shrinkage {
         Shrinkage::Sigmoid => kernels::apply(Kernel::Shrink([lambda, config.tau].map(|x| x as f32)), [&u])
-            .unwrap_or_else(|| u.clone() * gate(u, lambda, config.tau)),
+            .unwrap_or_else(|| expressions::shrink(u, lambda, config.tau)),
         Shrinkage::Soft => {
             u.clone().sub_scalar(lambda).clamp_min(0.0) - u.neg().sub_scalar(lambda).clamp_min(0.0)
         }
@@ -124,22 +98,12 @@ fn shrink_vjp<B: Backend>(
     match config.shrinkage {
         Shrinkage::Sigmoid => {
             let kernel = Kernel::ShrinkVjp([lambda, config.tau].map(|x| x as f32));
-            kernels::apply(kernel, [&u, &in_a]).unwrap_or_else(|| {
-                let gate = gate(u.clone(), lambda, config.tau);
-                let rise = u.abs().mul_scalar(config.tau) * (gate.clone() - gate.clone().powi_scalar(2));
-                in_a * (gate + rise)
-            })
+            kernels::apply(kernel, [&u, &in_a])
+                .unwrap_or_else(|| expressions::shrink_vjp(u, in_a, lambda, config.tau))
         }
         Shrinkage::Soft => in_a * u.abs().greater_elem(lambda).float(),
         Shrinkage::None => in_a,
     }
-}
-
-/// sigmoid(tau (|u| - lambda)). Burn's own sigmoid rounds to f32 on every backend, which would spoil f64 oracles; the
-/// clamp keeps exp finite, and so its gradient.
-fn gate<B: Backend>(u: Tensor<B, 2>, lambda: f64, tau: f64) -> Tensor<B, 2> {
-    let exponent = u.abs().sub_scalar(lambda).mul_scalar(-tau);
-    exponent.clamp_max(80.0).exp().add_scalar(1.0).recip()
 }
 
 /// Codes \[P,A\] of unfolded features \[P,m\], Eq. (6): a <- shrink(a + D'(z - D a), lambda_n) from zero.
@@ -148,7 +112,7 @@ pub fn codes<B: Backend>(
     atoms: &Atoms<B>,
     config: &SparseCodingConfig,
 ) -> Tensor<B, 2> {
-    let (codes, _) = iterate(product(&unfolded, &atoms.dictionary), atoms, config);
+    let (codes, _) = iterate(product(&unfolded, &atoms.dictionary, [false, false]), atoms, config);
     codes
 }
 
@@ -164,7 +128,7 @@ fn iterate<B: Backend>(
     for lambda in lambdas {
         let u = match a {
             None => b.clone(), // from zero codes
-            Some(a) => Tensor::clone(&a) + b.clone() - product(&a, &atoms.gram),
+            Some(a) => Tensor::clone(&a) + b.clone() - product(&a, &atoms.gram, [false, false]),
         };
         a = Some(shrink(u.clone(), lambda, config));
         shrunk.push((u, lambda));
@@ -179,8 +143,9 @@ pub fn energy_map<B: Backend>(
     codes: Tensor<B, 2>,
     shape: [usize; 3],
 ) -> Tensor<B, 3> {
-    let residual = unfolded - product_with_transpose(&codes, &atoms.dictionary);
-    residual.powi_scalar(2).mean_dim(1).reshape(shape)
+    let residual = unfolded - product(&codes, &atoms.dictionary, [false, true]);
+    let [positions, m] = residual.dims();
+    expressions::mean(residual.powi_scalar(2).reshape([positions, 1, 1, m])).reshape(shape)
 }
 
 /// Energies \[n\] of images, Eq. (8): the means of their energy maps.
@@ -200,17 +165,17 @@ pub fn features_gradient<B: Backend>(
     let [_, _, h, w] = shape;
     let unfolded = unfold(features, config.receptive_field);
     let m = unfolded.dims()[1];
-    let (a, shrunk) = iterate(product(&unfolded, &atoms.dictionary), atoms, config);
+    let (a, shrunk) = iterate(product(&unfolded, &atoms.dictionary, [false, false]), atoms, config);
 
     // The energy is sum |z - D a|^2 / (m h w): its gradient in the residual, then back through the iterations.
     let residual =
-        (unfolded - product_with_transpose(&a, &atoms.dictionary)).mul_scalar(2.0 / (m * h * w) as f64);
-    let mut in_a = product(&residual, &atoms.dictionary).neg();
+        (unfolded - product(&a, &atoms.dictionary, [false, true])).mul_scalar(2.0 / (m * h * w) as f64);
+    let mut in_a = product(&residual, &atoms.dictionary, [false, false]).neg();
     let mut in_b = in_a.zeros_like();
     for (n, (u, lambda)) in shrunk.into_iter().enumerate().rev() {
         let in_u = shrink_vjp(u, in_a, lambda, config);
         in_b = in_b + in_u.clone();
-        in_a = if n == 0 { in_u } else { in_u.clone() - product(&in_u, &atoms.gram) };
+        in_a = if n == 0 { in_u } else { in_u.clone() - product(&in_u, &atoms.gram, [false, false]) };
     }
-    fold(residual + product_with_transpose(&in_b, &atoms.dictionary), shape, config.receptive_field)
+    fold(residual + product(&in_b, &atoms.dictionary, [false, true]), shape, config.receptive_field)
 }

@@ -9,6 +9,7 @@ pub mod validation;
 pub mod workers;
 
 use std::{
+    num::NonZero,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -31,10 +32,10 @@ use metrics_file::Log;
 pub use metrics_file::StepMetrics;
 use optimizer::{Steps, averaging_step, clip, learning_rate};
 use validation::{Validation, Validator};
-use workers::gradients;
+use workers::Workers;
 
-/// Threads that draw and decode the episodes of coming steps.
-const DRAWING_THREADS: usize = 2;
+/// Most threads that draw and decode the episodes of coming steps; a GPU is quicker than two of them.
+const MOST_DRAWING_THREADS: usize = 8;
 
 /// Why training stopped before its end.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +60,9 @@ pub enum TrainingError {
         /// What is wrong.
         reason: String,
     },
+    /// Threads for the devices can't be started.
+    #[error("{0}; name fewer devices")]
+    Workers(#[from] rayon::ThreadPoolBuildError),
     /// An image that can't be read.
     #[error(transparent)]
     Episode(#[from] EpisodeError),
@@ -102,7 +106,8 @@ pub enum TrainingError {
 /// `validation.jsonl` and `curves.svg`. The tasks of a step are shared by the `devices`; weights live on the first.
 ///
 /// # Errors
-/// A loss that is not finite, an image that can't be read, or a file that can't be written.
+/// A loss that is not finite, an image that can't be read, a file that can't be written; and where a run is resumed, a log or
+/// an optimizer's state that is damaged, before anything is changed.
 pub fn train<B: AutodiffBackend>(
     mut checkpoint: Checkpoint,
     sampler: &EpisodeSampler,
@@ -114,6 +119,7 @@ pub fn train<B: AutodiffBackend>(
     let config = checkpoint.config.clone();
     let steps = config.training.steps;
     let device = &devices[0];
+    let workers = Workers::new(devices)?;
     let mut weights: Weights<B> = Weights::from_parameters(&checkpoint.parameters, device);
     let mut average: Option<Weights<B::InnerBackend>> =
         checkpoint.average.as_ref().map(|average| Weights::from_parameters(average, device));
@@ -130,13 +136,14 @@ pub fn train<B: AutodiffBackend>(
 
     thread::scope(|scope| {
         let first = checkpoint.progress.step;
-        let mut drawn = Ahead::start(scope, sampler, first..steps, DRAWING_THREADS);
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let mut drawn = Ahead::start(scope, sampler, first..steps, cores.clamp(2, MOST_DRAWING_THREADS));
         for step in first..steps {
             let started = Instant::now();
             let Some(episodes) = drawn.next().transpose()? else { break };
             let waited = started.elapsed();
 
-            let (mut gradients, terms) = gradients(&config, &weights, &episodes, devices);
+            let (mut gradients, terms) = workers.gradients(&config, &weights, &episodes);
             let mut metrics = StepMetrics::new(step + 1, &terms);
             metrics.gradient_norm = clip(&mut gradients, &weights, config.optimizer.clip_norm);
             metrics.learning_rate = learning_rate(&config.optimizer, step, steps);

@@ -1,9 +1,10 @@
 //! Every stage of the energy-based model against the golden cases: features, dictionary, codes, energies, their
 //! gradients, the sampler, the loss, and the loss's gradient in every weight. f32 is on trial on the device that the
-//! environment variable SPARSIGHT_DEVICE names (auto, cpu, cuda, cuda:1), by default the CPU.
+//! environment variable SPARSIGHT_DEVICE names, by default the CPU.
 
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
+mod device;
 mod golden;
 
 use std::path::Path;
@@ -15,12 +16,11 @@ use burn::{
         backend::{AutodiffBackend, Backend},
     },
 };
-use burn_flex::Flex;
 use burn_ndarray::NdArray;
+use device::on_the_devices;
 use golden::{Golden, cases};
 use sparsight_schemas::Shrinkage;
 use sparsight_trainer::{
-    device::{DeviceChoice, Devices},
     objective::episode_loss,
     sparse_coding::{codes, dictionary, energy_map, features_gradient, unfold},
     weights::Weights,
@@ -29,38 +29,13 @@ use sparsight_trainer::{
 /// Of every f32 result, relative to the largest magnitude of the expected tensor.
 const TOLERANCE: f64 = 1e-4;
 
-/// Runs a check of f32 on the chosen device.
-macro_rules! on_the_device {
-    ($check:ident) => {
-        match chosen_devices() {
-            Devices::Cpu(_) => $check::<Autodiff<Flex>>(&Default::default()),
-            #[cfg(feature = "cuda")]
-            Devices::Cuda(gpus) => {
-                let device = burn::backend::cuda::CudaDevice::new(gpus[0]);
-                $check::<Autodiff<burn::backend::Cuda>>(&device)
-            }
-            #[cfg(not(feature = "cuda"))]
-            Devices::Cuda(_) => unreachable!("chosen without CUDA"),
-        }
-    };
-}
-
-fn chosen_devices() -> Devices {
-    let name = std::env::var("SPARSIGHT_DEVICE").unwrap_or_else(|_| "cpu".into());
-    let chosen = name.parse().and_then(DeviceChoice::choose);
-    let (devices, note) = chosen.unwrap_or_else(|error| panic!("SPARSIGHT_DEVICE={name}: {error}"));
-    if let Some(note) = note {
-        eprintln!("SPARSIGHT_DEVICE={name}: on the CPU, because {note}");
-    }
-    devices
-}
-
 #[test]
 fn features_and_image_gradients_are_the_golden_ones() {
-    on_the_device!(check_features_and_image_gradients);
+    on_the_devices!(check_features_and_image_gradients);
 }
 
-fn check_features_and_image_gradients<B: Backend>(device: &B::Device) {
+fn check_features_and_image_gradients<B: Backend>(devices: &[B::Device]) {
+    let device = &devices[0];
     for path in cases() {
         let case = Golden::read(&path);
         let model = case.model::<B>(&case.weights(device));
@@ -81,10 +56,11 @@ fn check_features_and_image_gradients<B: Backend>(device: &B::Device) {
 
 #[test]
 fn the_sparse_coding_layer_is_the_golden_one() {
-    on_the_device!(check_the_sparse_coding_layer);
+    on_the_devices!(check_the_sparse_coding_layer);
 }
 
-fn check_the_sparse_coding_layer<B: Backend>(device: &B::Device) {
+fn check_the_sparse_coding_layer<B: Backend>(devices: &[B::Device]) {
+    let device = &devices[0];
     for path in cases() {
         let case = Golden::read(&path);
         let config = &case.sparse_coding;
@@ -123,10 +99,11 @@ fn one_episodes_loss_and_all_its_weight_gradients_are_the_golden_ones_in_f64() {
 /// moves the gradients by 6e-4 (in f64). Its other stages are held to f32's tolerance above.
 #[test]
 fn one_episodes_loss_and_all_its_weight_gradients_are_the_golden_ones_in_f32() {
-    on_the_device!(check_episodes);
+    on_the_devices!(check_episodes);
 }
 
-fn check_episodes<B: AutodiffBackend>(device: &B::Device) {
+fn check_episodes<B: AutodiffBackend>(devices: &[B::Device]) {
+    let device = &devices[0];
     for path in cases() {
         if path.ends_with("tiny_rf1.safetensors") {
             continue;

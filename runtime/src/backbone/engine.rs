@@ -18,6 +18,9 @@ pub enum CudaFault {
     /// The library's CUDA half, or what that needs, does not load.
     #[error("its libraries don't load: {0}")]
     NotLoaded(String),
+    /// The libraries load, but there is no GPU of that number.
+    #[error("there is no GPU {0}, counted from 0: choose another --device-id")]
+    NoDevice(u16),
     /// The libraries load, but the device does not start.
     #[error("the device does not start: {0}")]
     NotStarted(String),
@@ -76,9 +79,33 @@ impl Engine {
         }
         let mut builder = builder
             .with_execution_providers([cuda.build().error_on_failure()])
-            .map_err(|error| SessionFault::Cuda(CudaFault::NotLoaded(one_line(&error.to_string()))))?;
+            .map_err(|error| SessionFault::Cuda(not_loaded(&error.to_string(), self.device_id)))?;
         builder
             .commit_from_memory(bytes)
             .map_err(|error| SessionFault::Cuda(CudaFault::NotStarted(one_line(&error.to_string()))))
+    }
+}
+
+/// Why the provider can't be appended. ONNX Runtime has no error codes for it, only words.
+fn not_loaded(words: &str, device_id: u16) -> CudaFault {
+    match words.contains("Invalid device ID") {
+        true => CudaFault::NoDevice(device_id),
+        false => CudaFault::NotLoaded(one_line(words)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_that_is_not_there_is_told_from_libraries_that_do_not_load() {
+        // The first as ONNX Runtime 1.28.0 said it on a machine with one GPU.
+        let of_device = "Failed to parse provider option \"device_id\": cuda_execution_provider_info.cc:70 operator() \
+                         Invalid device ID: 7, must be between 0 (inclusive) and 1 (exclusive).";
+        assert_eq!(not_loaded(of_device, 7), CudaFault::NoDevice(7));
+        let of_library =
+            "Failed to load library libonnxruntime_providers_cuda.so with error: libcublasLt.so.13";
+        assert_eq!(not_loaded(of_library, 7), CudaFault::NotLoaded(of_library.into()));
     }
 }

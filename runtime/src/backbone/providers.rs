@@ -44,7 +44,7 @@ fn state(engine: &Engine) -> ProviderState {
         Ok(()) => (true, true, None),
         Err(SessionFault::Cuda(fault)) => (
             !matches!(fault, CudaFault::NotBuiltIn),
-            matches!(fault, CudaFault::NotStarted(_)),
+            matches!(fault, CudaFault::NotStarted(_) | CudaFault::NoDevice(_)),
             Some(fault.to_string()),
         ),
         Err(SessionFault::Graph(reason)) => (true, true, Some(reason)),

@@ -61,12 +61,17 @@ pub enum Kernel {
     InverseDeviation,
 }
 
-/// The result of a kernel where the tensors are f32 of the CPU backend, differentiated or not; elsewhere none.
+/// The result of a kernel where the tensors are f32 of the CPU or the CUDA backend, differentiated or not; elsewhere none.
 pub fn apply<B: Backend, const N: usize, const D: usize, const E: usize>(
     kernel: Kernel,
     inputs: [&Tensor<B, D>; N],
 ) -> Option<Tensor<B, E>> {
-    let operands = Operands::of(inputs)?;
+    let Some(operands) = Operands::of(inputs) else {
+        #[cfg(feature = "cuda")]
+        return super::nodes::apply::<burn::backend::Cuda, B, N, D, E>(kernel, inputs);
+        #[cfg(not(feature = "cuda"))]
+        return None;
+    };
     let output = kernel.compute(&operands.values);
     let mut kept = operands.values.to_vec();
     if let Kernel::StandardizeVjp = kernel {
@@ -77,7 +82,12 @@ pub fn apply<B: Backend, const N: usize, const D: usize, const E: usize>(
 
 /// (x - mean) / sqrt(variance + epsilon) over the last two axes, and 1 / sqrt(variance + epsilon), as [`apply`].
 pub fn standardize<B: Backend>(x: &Tensor<B, 4>, epsilon: f64) -> Option<(Tensor<B, 4>, Tensor<B, 4>)> {
-    let operands = Operands::of([x])?;
+    let Some(operands) = Operands::of([x]) else {
+        #[cfg(feature = "cuda")]
+        return super::nodes::standardize::<burn::backend::Cuda, B>(x, epsilon);
+        #[cfg(not(feature = "cuda"))]
+        return None;
+    };
     let [n, groups, c, positions] = x.dims();
     let (s, r) = norm::standardize(slice(&operands.values[0]), c * positions, epsilon as f32);
     let (s, r) = (tensor(s, [n, groups, c, positions]), tensor(r, [n, groups, 1, 1]));

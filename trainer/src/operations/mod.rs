@@ -2,7 +2,10 @@
 //! [`onnx`] writes graph nodes. What the backbone is lives in `backbone`, never here.
 
 pub mod burn;
+pub mod expressions;
 pub mod kernels;
+#[cfg(any(test, feature = "cuda"))]
+mod nodes;
 pub mod onnx;
 
 pub use sparsight_kernels::Window;

@@ -8,7 +8,7 @@ use burn::{
         record::{AdaptorRecord, AdaptorRecordV1},
     },
     record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder},
-    tensor::{ElementConversion, backend::AutodiffBackend},
+    tensor::{Tensor, backend::AutodiffBackend},
 };
 use sparsight_schemas::{LearningRateSchedule, OptimizerConfig};
 
@@ -99,11 +99,13 @@ pub fn clip<B: AutodiffBackend>(
     weights: &Weights<B>,
     largest: Option<f64>,
 ) -> f64 {
-    let square = |id| {
-        let gradient = gradients.get::<B::InnerBackend, 4>(id)?;
-        Some(gradient.powi_scalar(2).sum().into_scalar().elem::<f64>())
+    let square = |id| Some(gradients.get::<B::InnerBackend, 4>(id)?.powi_scalar(2).sum());
+    let squares: Vec<_> = weights.ids().filter_map(square).collect();
+    // Read at once: a GPU has to come to rest for each reading.
+    let norm = match squares.is_empty() {
+        true => 0.0,
+        false => Tensor::cat(squares, 0).into_data().iter::<f64>().sum::<f64>().sqrt(),
     };
-    let norm = weights.ids().filter_map(square).sum::<f64>().sqrt();
     if let Some(largest) = largest.filter(|largest| norm > *largest) {
         for id in weights.ids() {
             if let Some(gradient) = gradients.remove::<B::InnerBackend, 4>(id) {

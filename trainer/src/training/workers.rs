@@ -7,7 +7,7 @@ use burn::{
     optim::{GradientsAccumulator, GradientsParams},
     tensor::{ElementConversion, Tensor, backend::AutodiffBackend},
 };
-use rayon::ThreadPoolBuilder;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use sparsight_schemas::{Config, FeatureGeometry};
 
 use crate::{
@@ -34,50 +34,72 @@ pub struct Terms {
     pub start: f64,
 }
 
-/// The gradients of the mean loss of `episodes` in `weights`, on the first of `devices`, and each episode's terms. Task i
-/// is computed on device i modulo their number; sums are in the order of the tasks, so the number of devices changes
-/// nothing.
-pub fn gradients<B: AutodiffBackend>(
-    config: &Config,
-    weights: &Weights<B>,
-    episodes: &[Episode],
-    devices: &[B::Device],
-) -> (GradientsParams, Vec<Terms>) {
-    let share = 1.0 / episodes.len() as f64;
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).div_ceil(devices.len());
-    let on_device = |(worker, device): (usize, &B::Device)| {
-        let weights = weights.clone().fork(device);
-        let own = episodes.iter().skip(worker).step_by(devices.len());
-        let compute =
-            || own.map(|episode| task(config, &weights, episode, share, device)).collect::<Vec<_>>();
-        // Workers that split each other's loops would wait for each other instead of computing.
-        match ThreadPoolBuilder::new().num_threads(threads).build() {
-            Ok(pool) => pool.install(compute),
-            Err(_) => compute(),
-        }
-    };
-    let mut of_devices: Vec<_> = match devices {
-        [device] => vec![on_device((0, device)).into_iter()],
-        _ => thread::scope(|scope| {
-            let on_device = &on_device;
-            let spawned: Vec<_> =
-                devices.iter().enumerate().map(|worker| scope.spawn(move || on_device(worker))).collect();
-            let joined = spawned.into_iter().map(|thread| match thread.join() {
-                Ok(computed) => computed.into_iter(),
-                Err(panic) => std::panic::resume_unwind(panic),
-            });
-            joined.collect()
-        }),
-    };
-    let mut sum = GradientsAccumulator::new();
-    let mut terms = Vec::with_capacity(episodes.len());
-    for i in 0..episodes.len() {
-        let computed = of_devices[i % devices.len()].next();
-        let Some((gradients, of_task)) = computed else { unreachable!("every task is some device's") };
-        sum.accumulate(weights, gradients.to_device(&devices[0], weights));
-        terms.push(of_task);
+/// The devices that share the tasks of each step.
+pub struct Workers<B: AutodiffBackend> {
+    devices: Vec<B::Device>,
+    /// One for each device, and none where there is one device. A GPU orders its work by the thread that gives it, so each
+    /// has a thread of its own that lives as long as the run; each worker on the CPU has its share of the cores.
+    pools: Vec<ThreadPool>,
+}
+
+impl<B: AutodiffBackend> Workers<B> {
+    /// One worker for each of `devices`, at least one; the CPU may be named several times.
+    ///
+    /// # Errors
+    /// The system has no threads left.
+    pub fn new(devices: &[B::Device]) -> Result<Self, rayon::ThreadPoolBuildError> {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = match devices {
+            [one, another, ..] if one == another => cores.div_ceil(devices.len()),
+            _ => 1,
+        };
+        let workers = if devices.len() > 1 { devices.len() } else { 0 };
+        let pools = (0..workers).map(|_| ThreadPoolBuilder::new().num_threads(threads).build());
+        Ok(Self { devices: devices.to_vec(), pools: pools.collect::<Result<_, _>>()? })
     }
-    (sum.grads(), terms)
+
+    /// The gradients of the mean loss of `episodes` in `weights`, on the first device, and each episode's terms. Task i
+    /// is computed on device i modulo their number; sums are in the order of the tasks, so the number of devices changes
+    /// nothing.
+    pub fn gradients(
+        &self,
+        config: &Config,
+        weights: &Weights<B>,
+        episodes: &[Episode],
+    ) -> (GradientsParams, Vec<Terms>) {
+        let share = 1.0 / episodes.len() as f64;
+        let count = self.devices.len();
+        let compute = |worker: usize| {
+            let device = &self.devices[worker];
+            let weights = weights.clone().fork(device);
+            let own = episodes.iter().skip(worker).step_by(count);
+            own.map(|episode| task(config, &weights, episode, share, device)).collect::<Vec<_>>().into_iter()
+        };
+        let mut of_devices: Vec<_> = match &self.pools[..] {
+            [] => vec![compute(0)],
+            pools => thread::scope(|scope| {
+                let compute = &compute;
+                let run = |(worker, pool): (usize, &'_ ThreadPool)| pool.install(|| compute(worker));
+                let spawned: Vec<_> =
+                    pools.iter().enumerate().map(|worker| scope.spawn(move || run(worker))).collect();
+                let joined = spawned.into_iter().map(|thread| match thread.join() {
+                    Ok(computed) => computed,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                });
+                joined.collect()
+            }),
+        };
+        let mut sum = GradientsAccumulator::new();
+        let mut terms = Vec::with_capacity(episodes.len());
+        for i in 0..episodes.len() {
+            let Some((gradients, of_task)) = of_devices[i % count].next() else {
+                unreachable!("every task is some device's")
+            };
+            sum.accumulate(weights, gradients.to_device(&self.devices[0], weights));
+            terms.push(of_task);
+        }
+        (sum.grads(), terms)
+    }
 }
 
 fn task<B: AutodiffBackend>(
