@@ -39,7 +39,11 @@ impl<B: Backend> EnergyModel<B> {
 
     /// The dictionary of support images \[k,3,H,W\]: of the rows `kept` of its unfolded features, or of all.
     pub fn adapt(&self, support: Tensor<B, 4>, kept: Option<Vec<usize>>) -> Atoms<B> {
-        let features = self.features(support);
+        self.adapt_to_features(self.features(support), kept)
+    }
+
+    /// As [`EnergyModel::adapt`], from the support's features \[k,d,h,w\].
+    pub fn adapt_to_features(&self, features: Tensor<B, 4>, kept: Option<Vec<usize>>) -> Atoms<B> {
         let rows = sparse_coding::unfold(features, self.sparse_coding.receptive_field); // [A,m]
         Atoms::from_unfolded(match kept {
             Some(kept) => {
@@ -59,6 +63,13 @@ impl<B: Backend> EnergyModel<B> {
         sparse_coding::energy_map(unfolded, atoms, codes, [n, h, w])
     }
 
+    /// Energy maps \[n,h,w\] of features \[n,d,h,w\] of several tasks, as many of each: the first n / t by the first of the t
+    /// dictionaries, and so on.
+    pub fn energy_maps(&self, features: Tensor<B, 4>, of_tasks: &[Atoms<B>]) -> Tensor<B, 3> {
+        let maps = part(features, of_tasks.len()).into_iter().zip(of_tasks);
+        join(maps.map(|(features, atoms)| self.energy_map(features, atoms)).collect())
+    }
+
     /// Energies \[n\] of images \[n,3,H,W\], Eq. (8).
     pub fn energy(&self, images: Tensor<B, 4>, atoms: &Atoms<B>) -> Tensor<B, 1> {
         sparse_coding::energy(self.energy_map(self.features(images), atoms))
@@ -66,8 +77,36 @@ impl<B: Backend> EnergyModel<B> {
 
     /// Gradient \[n,3,H,W\] in the images of the sum of their energies.
     pub fn image_gradient(&self, images: Tensor<B, 4>, atoms: &Atoms<B>) -> Tensor<B, 4> {
+        self.image_gradients(images, std::slice::from_ref(atoms))
+    }
+
+    /// As [`EnergyModel::image_gradient`], of images of several tasks, as many of each.
+    pub fn image_gradients(&self, images: Tensor<B, 4>, of_tasks: &[Atoms<B>]) -> Tensor<B, 4> {
         let tape = self.backbone.forward(&self.operations, &images);
-        let gradient = sparse_coding::features_gradient(tape.features.clone(), atoms, &self.sparse_coding);
+        let features = part(tape.features.clone(), of_tasks.len()).into_iter().zip(of_tasks);
+        let gradient = join(
+            features
+                .map(|(features, atoms)| {
+                    sparse_coding::features_gradient(features, atoms, &self.sparse_coding)
+                })
+                .collect(),
+        );
         self.backbone.vjp(&self.operations, &tape, &gradient)
+    }
+}
+
+/// Tensors of several tasks along their first axis.
+pub fn join<B: Backend, const D: usize>(mut of_tasks: Vec<Tensor<B, D>>) -> Tensor<B, D> {
+    match of_tasks.len() {
+        1 => of_tasks.remove(0),
+        _ => Tensor::cat(of_tasks, 0),
+    }
+}
+
+/// The tensors of so many tasks that [`join`] put together, each as long as the others.
+pub fn part<B: Backend, const D: usize>(joined: Tensor<B, D>, tasks: usize) -> Vec<Tensor<B, D>> {
+    match tasks {
+        1 => vec![joined],
+        tasks => joined.chunk(tasks, 0),
     }
 }

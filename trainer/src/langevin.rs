@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use sparsight_schemas::{Config, LangevinConfig};
 
 use crate::{
-    energy::EnergyModel,
+    energy::{EnergyModel, join},
     sparse_coding::Atoms,
     weights::{NamedParameters, Weights},
 };
@@ -42,19 +42,25 @@ pub fn step_size<B: Backend>(
 }
 
 /// Samples \[n,3,H,W\] after x <- clip(x - step_size/2 dE/dx + noise_std eps, 0, 1) for each standard normal draw eps
-/// of `noise` (one \[n,3,H,W\] a step), where E is the sum of the images' energies and step_size is \[1\]. Differentiable
-/// in the weights through every step.
+/// of `noise` (one \[n,3,H,W\] a step), where E is the sum of the images' energies. The images are of several tasks, as many of
+/// each; each task has its dictionary and its step size \[1\]. Differentiable in the weights through every step.
 pub fn langevin<B: Backend>(
     model: &EnergyModel<B>,
-    atoms: &Atoms<B>,
+    of_tasks: &[Atoms<B>],
     negatives: Tensor<B, 4>,
     noise: Vec<Tensor<B, 4>>,
-    step_size: Tensor<B, 1>,
+    step_sizes: Vec<Tensor<B, 1>>,
     noise_std: f64,
 ) -> Tensor<B, 4> {
-    let half = step_size.mul_scalar(0.5).reshape([1, 1, 1, 1]);
+    let of_each = negatives.dims()[0] / of_tasks.len();
+    let half = |step_size: Tensor<B, 1>| step_size.mul_scalar(0.5).reshape([1, 1, 1, 1]);
+    let halves = match step_sizes.len() {
+        1 => step_sizes.into_iter().map(half).collect(),
+        _ => step_sizes.into_iter().map(|size| half(size).repeat_dim(0, of_each)).collect(),
+    };
+    let half = join(halves); // [1,1,1,1] or [n,1,1,1]
     noise.into_iter().fold(negatives, |x, eps| {
-        let step = model.image_gradient(x.clone(), atoms) * half.clone();
+        let step = model.image_gradients(x.clone(), of_tasks) * half.clone();
         (x - step + eps.mul_scalar(noise_std)).clamp(0.0, 1.0)
     })
 }

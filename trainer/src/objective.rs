@@ -11,9 +11,10 @@ use sparsight_schemas::{Config, FeatureGeometry, LangevinConfig, ObjectiveConfig
 
 use crate::{
     arrays::to_tensor,
-    energy::EnergyModel,
+    energy::{EnergyModel, join, part},
     episodes::Episode,
     langevin::{langevin, langevin_parameters, step_size},
+    sparse_coding::{Atoms, energy},
     weights::{NamedParameters, Weights},
 };
 
@@ -88,48 +89,89 @@ pub fn episode_loss<B: Backend>(
     config: &LangevinConfig,
     objective: &ObjectiveConfig,
 ) -> Loss<B> {
-    let EpisodeTensors { support, atoms, positives, negatives, labels, noise } = episode;
-    let atoms = model.adapt(support, atoms);
-    let mut loss = Loss {
-        total: Tensor::zeros([1], &positives.device()),
-        reconstruction: None,
-        contrastive_divergence: None,
-        dense: None,
-        image: None,
-        sampled: None,
-    };
-    let good_map = model.energy_map(model.features(positives.clone()), &atoms); // [M,h,w]
+    episode_losses(model, weights, vec![episode], config, objective).remove(0)
+}
+
+/// The loss of each of several episodes, at least one, with as many shots and queries each. The backbone sees all their images
+/// at once: on a GPU the same number of operations then does for all.
+pub fn episode_losses<B: Backend>(
+    model: &EnergyModel<B>,
+    weights: &Weights<B>,
+    episodes: Vec<EpisodeTensors<B>>,
+    config: &LangevinConfig,
+    objective: &ObjectiveConfig,
+) -> Vec<Loss<B>> {
+    let tasks = episodes.len();
+    let all =
+        |of: fn(&EpisodeTensors<B>) -> &Tensor<B, 4>| join(episodes.iter().map(|e| of(e).clone()).collect());
+    let support_features = part(model.features(all(|e| &e.support)), tasks);
+    let atoms: Vec<Atoms<B>> = support_features
+        .into_iter()
+        .zip(&episodes)
+        .map(|(features, episode)| model.adapt_to_features(features, episode.atoms.clone()))
+        .collect();
+    let (positives, negatives) = (all(|e| &e.positives), all(|e| &e.negatives)); // [tasks*M,3,H,W]
+    let maps = |images: Tensor<B, 4>| part(model.energy_maps(model.features(images), &atoms), tasks);
+    let good_maps = maps(positives.clone()); // [M,h,w] each
+
+    let mut losses: Vec<Loss<B>> = episodes.iter().map(|e| Loss::none(&e.positives.device())).collect();
     if objective.classifies() {
-        let spoilt_map = model.energy_map(model.features(negatives.clone()), &atoms);
-        if objective.eta_dense > 0.0 {
-            let term = classification::dense(good_map.clone(), spoilt_map.clone(), labels, weights);
-            loss.total = loss.total + term.clone().mul_scalar(objective.eta_dense);
-            loss.dense = Some(term);
-        }
-        if objective.eta_image > 0.0 {
-            let term = classification::image(good_map.clone(), spoilt_map, weights);
-            loss.total = loss.total + term.clone().mul_scalar(objective.eta_image);
-            loss.image = Some(term);
+        let spoilt_maps = maps(negatives.clone());
+        for (task, loss) in losses.iter_mut().enumerate() {
+            let (good_map, spoilt_map) = (&good_maps[task], &spoilt_maps[task]);
+            if objective.eta_dense > 0.0 {
+                let labels = episodes[task].labels.clone();
+                let term = classification::dense(good_map.clone(), spoilt_map.clone(), labels, weights);
+                loss.add(&term, objective.eta_dense);
+                loss.dense = Some(term);
+            }
+            if objective.eta_image > 0.0 {
+                let term = classification::image(good_map.clone(), spoilt_map.clone(), weights);
+                loss.add(&term, objective.eta_image);
+                loss.image = Some(term);
+            }
         }
     }
     if objective.samples() {
-        let low = crate::sparse_coding::energy(good_map);
-        let step_size = step_size(low.clone(), weights, config);
-        let damage = (negatives.clone() - positives.clone()).powi_scalar(2).mean();
-        let sampled = langevin(model, &atoms, negatives, noise, step_size, config.noise_std);
-        let reconstruction = (sampled.clone() - positives).powi_scalar(2).mean();
-        let high = model.energy(sampled.clone().detach(), &atoms);
-        let contrastive_divergence = (low - high).mean();
-        let counted = match objective.relative {
-            true => reconstruction.clone() / damage.clamp_min(LEAST_DAMAGE),
-            false => reconstruction.clone(),
-        };
-        loss.total = loss.total
-            + counted.mul_scalar(objective.eta_rec)
-            + contrastive_divergence.clone().mul_scalar(objective.eta_cd);
-        loss.reconstruction = Some(reconstruction);
-        loss.contrastive_divergence = Some(contrastive_divergence);
-        loss.sampled = Some(sampled.detach());
+        let low: Vec<Tensor<B, 1>> = good_maps.into_iter().map(energy).collect();
+        let step_sizes = low.iter().map(|low| step_size(low.clone(), weights, config)).collect();
+        let noise = (0..episodes[0].noise.len())
+            .map(|step| join(episodes.iter().map(|e| e.noise[step].clone()).collect()));
+        let sampled = langevin(model, &atoms, negatives, noise.collect(), step_sizes, config.noise_std);
+        let high = maps(sampled.clone().detach()).into_iter().map(energy);
+        let terms = part(sampled, tasks).into_iter().zip(low.into_iter().zip(high));
+        for ((loss, episode), (sampled, (low, high))) in losses.iter_mut().zip(&episodes).zip(terms) {
+            let squares = |x: Tensor<B, 4>| (x - episode.positives.clone()).powi_scalar(2).mean();
+            let damage = squares(episode.negatives.clone());
+            let reconstruction = squares(sampled.clone());
+            let contrastive_divergence = (low - high).mean();
+            let counted = match objective.relative {
+                true => reconstruction.clone() / damage.clamp_min(LEAST_DAMAGE),
+                false => reconstruction.clone(),
+            };
+            loss.add(&counted, objective.eta_rec);
+            loss.add(&contrastive_divergence, objective.eta_cd);
+            loss.reconstruction = Some(reconstruction);
+            loss.contrastive_divergence = Some(contrastive_divergence);
+            loss.sampled = Some(sampled.detach());
+        }
     }
-    loss
+    losses
+}
+
+impl<B: Backend> Loss<B> {
+    fn none(device: &B::Device) -> Self {
+        Self {
+            total: Tensor::zeros([1], device),
+            reconstruction: None,
+            contrastive_divergence: None,
+            dense: None,
+            image: None,
+            sampled: None,
+        }
+    }
+
+    fn add(&mut self, term: &Tensor<B, 1>, weight: f64) {
+        self.total = self.total.clone() + term.clone().mul_scalar(weight);
+    }
 }

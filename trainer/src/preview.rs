@@ -85,9 +85,9 @@ pub fn langevin_sheet<B: Backend>(
     let atoms = model.adapt(tensors.support, tensors.atoms);
     let mut states = vec![episode.positives.clone(), episode.negatives.clone()];
     let step_size = step_size(model.energy(tensors.positives, &atoms), weights, &config.langevin);
-    let mut x = tensors.negatives;
+    let (mut x, atoms) = (tensors.negatives, [atoms]);
     for eps in tensors.noise {
-        x = langevin(&model, &atoms, x, vec![eps], step_size.clone(), config.langevin.noise_std);
+        x = langevin(&model, &atoms, x, vec![eps], vec![step_size.clone()], config.langevin.noise_std);
         states.push(to_array(x.clone())?);
     }
     let queries = episode.positives.dim().0;

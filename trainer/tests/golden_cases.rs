@@ -12,16 +12,16 @@ use std::path::Path;
 use burn::{
     backend::Autodiff,
     tensor::{
-        ElementConversion,
+        ElementConversion, Tensor,
         backend::{AutodiffBackend, Backend},
     },
 };
 use burn_ndarray::NdArray;
 use device::on_the_devices;
 use golden::{Golden, cases};
-use sparsight_schemas::Shrinkage;
+use sparsight_schemas::{LangevinConfig, ObjectiveConfig, Shrinkage};
 use sparsight_trainer::{
-    objective::episode_loss,
+    objective::{EpisodeTensors, episode_loss, episode_losses},
     sparse_coding::{codes, dictionary, energy_map, features_gradient, unfold},
     weights::Weights,
 };
@@ -139,5 +139,39 @@ fn check_episode<B: AutodiffBackend>(
         let gradient = tensor.grad(&gradients).expect("every weight has a gradient");
         let difference = case.difference(&format!("grad.{name}"), gradient);
         assert!(difference < in_gradient, "{path:?} grad.{name}: {difference:e}");
+    }
+}
+
+/// The law that a GPU relies on, in f64: images of several tasks in one batch change nothing.
+#[test]
+fn episodes_computed_at_once_have_the_losses_and_gradients_of_each_alone() {
+    type Traced = Autodiff<NdArray<f64>>;
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/golden");
+    let case = Golden::read(&fixtures.join("tiny_sigmoid.safetensors"));
+    let device = Default::default();
+    let weights: Weights<Traced> = case.weights(&device);
+    let model = case.model(&weights);
+    let config = LangevinConfig { relative: true, step_size: 10.0, ..case.langevin };
+    let objective = ObjectiveConfig { relative: true, ..case.objective };
+    let episode = || case.episode::<Traced>(&device);
+    let other = || {
+        let EpisodeTensors { positives, negatives, support, .. } = episode();
+        let support = support.neg().add_scalar(1.0);
+        EpisodeTensors { positives: negatives, negatives: positives, support, ..episode() }
+    };
+    let alone = [episode(), other()].map(|e| episode_loss(&model, &weights, e, &config, &objective));
+    let at_once = episode_losses(&model, &weights, vec![episode(), other()], &config, &objective);
+    let number = |x: &Tensor<Traced, 1>| x.clone().into_scalar();
+    for (alone, at_once) in alone.iter().zip(&at_once) {
+        assert!((number(&alone.total) - number(&at_once.total)).abs() < 1e-12 * number(&alone.total).abs());
+    }
+    assert!((number(&alone[0].total) - number(&alone[1].total)).abs() > 1e-6, "the two differ");
+    let [a, b] = alone.map(|loss| loss.total.backward());
+    let both = at_once.into_iter().map(|loss| loss.total).reduce(|a, b| a + b).unwrap().backward();
+    for (name, tensor) in weights.tensors() {
+        let expected = tensor.grad(&a).unwrap() + tensor.grad(&b).unwrap();
+        let apart: f64 = (tensor.grad(&both).unwrap() - expected.clone()).abs().max().into_scalar();
+        let largest: f64 = expected.abs().max().into_scalar();
+        assert!(largest > 0.0 && apart < 1e-9 * largest, "{name}: {apart:e} of {largest:e}");
     }
 }

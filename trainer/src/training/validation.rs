@@ -139,8 +139,14 @@ impl Validator {
             let good = model.energy(tensors.positives.clone(), &atoms);
             let step_size = step_size(good, weights, &config.langevin);
             let noise_std = config.langevin.noise_std;
-            let sampled =
-                langevin(&model, &atoms, tensors.negatives.clone(), tensors.noise, step_size, noise_std);
+            let sampled = langevin(
+                &model,
+                &[atoms],
+                tensors.negatives.clone(),
+                tensors.noise,
+                vec![step_size],
+                noise_std,
+            );
             let distance = |images: Tensor<B, 4>| {
                 (images - tensors.positives.clone()).powi_scalar(2).sum().into_scalar().elem::<f64>()
             };

@@ -1,19 +1,20 @@
 //! Computes the gradients of a step's tasks on one or several devices at once, each task on one of them.
 
-use std::{num::NonZero, thread};
+use std::{any::TypeId, num::NonZero, thread};
 
 use burn::{
     module::Module,
     optim::{GradientsAccumulator, GradientsParams},
     tensor::{ElementConversion, Tensor, backend::AutodiffBackend},
 };
+use burn_flex::FlexDevice;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use sparsight_schemas::{Config, FeatureGeometry};
 
 use crate::{
     energy::EnergyModel,
     episodes::Episode,
-    objective::{EpisodeTensors, Loss, episode_loss},
+    objective::{EpisodeTensors, Loss, episode_losses},
     weights::Weights,
 };
 
@@ -34,12 +35,17 @@ pub struct Terms {
     pub start: f64,
 }
 
+/// Tasks that a GPU computes at once: its time goes by the number of operations more than by their size. The CPU's goes by
+/// their size, and its caches hold one.
+const AT_ONCE_ON_A_GPU: usize = 4;
+
 /// The devices that share the tasks of each step.
 pub struct Workers<B: AutodiffBackend> {
     devices: Vec<B::Device>,
     /// One for each device, and none where there is one device. A GPU orders its work by the thread that gives it, so each
     /// has a thread of its own that lives as long as the run; each worker on the CPU has its share of the cores.
     pools: Vec<ThreadPool>,
+    at_once: usize,
 }
 
 impl<B: AutodiffBackend> Workers<B> {
@@ -48,19 +54,18 @@ impl<B: AutodiffBackend> Workers<B> {
     /// # Errors
     /// The system has no threads left.
     pub fn new(devices: &[B::Device]) -> Result<Self, rayon::ThreadPoolBuildError> {
+        let is_cpu = TypeId::of::<B::Device>() == TypeId::of::<FlexDevice>();
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let threads = match devices {
-            [one, another, ..] if one == another => cores.div_ceil(devices.len()),
-            _ => 1,
-        };
+        let threads = if is_cpu { cores.div_ceil(devices.len()) } else { 1 };
         let workers = if devices.len() > 1 { devices.len() } else { 0 };
         let pools = (0..workers).map(|_| ThreadPoolBuilder::new().num_threads(threads).build());
-        Ok(Self { devices: devices.to_vec(), pools: pools.collect::<Result<_, _>>()? })
+        let at_once = if is_cpu { 1 } else { AT_ONCE_ON_A_GPU };
+        Ok(Self { devices: devices.to_vec(), pools: pools.collect::<Result<_, _>>()?, at_once })
     }
 
     /// The gradients of the mean loss of `episodes` in `weights`, on the first device, and each episode's terms. Task i
-    /// is computed on device i modulo their number; sums are in the order of the tasks, so the number of devices changes
-    /// nothing.
+    /// is computed on device i modulo their number. On the CPU sums are in the order of the tasks, so the number of workers
+    /// changes nothing; on GPUs it changes what is computed at once, and so the rounding.
     pub fn gradients(
         &self,
         config: &Config,
@@ -72,10 +77,12 @@ impl<B: AutodiffBackend> Workers<B> {
         let compute = |worker: usize| {
             let device = &self.devices[worker];
             let weights = weights.clone().fork(device);
-            let own = episodes.iter().skip(worker).step_by(count);
-            own.map(|episode| task(config, &weights, episode, share, device)).collect::<Vec<_>>().into_iter()
+            let own: Vec<&Episode> = episodes.iter().skip(worker).step_by(count).collect();
+            own.chunks(self.at_once)
+                .map(|part| tasks(config, &weights, part, share, device))
+                .collect::<Vec<_>>()
         };
-        let mut of_devices: Vec<_> = match &self.pools[..] {
+        let of_devices: Vec<_> = match &self.pools[..] {
             [] => vec![compute(0)],
             pools => thread::scope(|scope| {
                 let compute = &compute;
@@ -90,33 +97,40 @@ impl<B: AutodiffBackend> Workers<B> {
             }),
         };
         let mut sum = GradientsAccumulator::new();
-        let mut terms = Vec::with_capacity(episodes.len());
-        for i in 0..episodes.len() {
-            let Some((gradients, of_task)) = of_devices[i % count].next() else {
-                unreachable!("every task is some device's")
-            };
-            sum.accumulate(weights, gradients.to_device(&self.devices[0], weights));
-            terms.push(of_task);
+        let mut terms = vec![Terms::default(); episodes.len()];
+        let mut of_devices: Vec<_> = of_devices.into_iter().map(Vec::into_iter).collect();
+        for part in 0..episodes.len().div_ceil(self.at_once) {
+            for (worker, parts) in of_devices.iter_mut().enumerate() {
+                let Some((gradients, of_part)) = parts.next() else { continue };
+                sum.accumulate(weights, gradients.to_device(&self.devices[0], weights));
+                for (k, of_task) in of_part.into_iter().enumerate() {
+                    terms[worker + count * (part * self.at_once + k)] = of_task;
+                }
+            }
         }
         (sum.grads(), terms)
     }
 }
 
-fn task<B: AutodiffBackend>(
+/// The gradients of the tasks' losses, each times `share`, and the terms of each.
+fn tasks<B: AutodiffBackend>(
     config: &Config,
     weights: &Weights<B>,
-    episode: &Episode,
+    episodes: &[&Episode],
     share: f64,
     device: &B::Device,
-) -> (GradientsParams, Terms) {
+) -> (GradientsParams, Vec<Terms>) {
     let sparse_coding = config.trained_sparse_coding();
     let model = EnergyModel::new(&config.input, &config.backbone, &sparse_coding, weights);
     let geometry = FeatureGeometry::new(&config.input, &config.backbone);
-    let tensors = EpisodeTensors::new(episode, &geometry, &sparse_coding, device);
-    let loss = episode_loss(&model, weights, tensors, &config.langevin, &config.objective);
-    let terms = Terms::new(&loss, episode);
-    let gradients = GradientsParams::from_grads(loss.total.mul_scalar(share).backward(), weights);
-    (gradients, terms)
+    let tensors =
+        episodes.iter().map(|e| EpisodeTensors::new(e, &geometry, &sparse_coding, device)).collect();
+    let losses = episode_losses(&model, weights, tensors, &config.langevin, &config.objective);
+    let terms = losses.iter().zip(episodes).map(|(loss, episode)| Terms::new(loss, episode)).collect();
+    let Some(total) = losses.into_iter().map(|loss| loss.total).reduce(|a, b| a + b) else {
+        unreachable!("a part has a task")
+    };
+    (GradientsParams::from_grads(total.mul_scalar(share).backward(), weights), terms)
 }
 
 impl Terms {
