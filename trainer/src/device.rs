@@ -95,7 +95,7 @@ pub fn cpu_workers(named: usize, tasks: usize) -> usize {
 /// Why CUDA can't work with the GPU of this number, if it can't. Burn panics at the first tensor without a driver, so this asks before.
 #[cfg(feature = "cuda")]
 fn cuda_obstacle(gpu: usize) -> Option<String> {
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     // SAFETY: looks for the driver's library by name and loads it; the driver has no unsound initialisers.
     if !unsafe { cudarc::driver::sys::is_culib_present() } {
@@ -105,24 +105,30 @@ fn cuda_obstacle(gpu: usize) -> Option<String> {
     if !unsafe { cudarc::nvrtc::sys::is_culib_present() } {
         return Some("the CUDA run-time compiler was not found (libnvrtc); install the CUDA toolkit".into());
     }
-    // Kernels are compiled where they run, against these headers. Burn takes the first of these folders, and panics without.
-    let named = std::env::var_os("CUDA_PATH").map(PathBuf::from);
-    let usual =
-        || ["/usr/local/cuda", "/opt/cuda"].map(PathBuf::from).into_iter().find(|folder| folder.exists());
-    let toolkit = named.or_else(usual).unwrap_or_else(|| "/usr".into());
-    if !toolkit.join("include/cuda_runtime.h").is_file() {
-        return Some(format!(
-            "{}/include/cuda_runtime.h was not found; install the CUDA toolkit, or set CUDA_PATH to its folder",
-            toolkit.display()
-        ));
-    }
     match cudarc::driver::CudaContext::device_count() {
-        Ok(0) => Some("the NVIDIA driver sees no GPU".into()),
+        Ok(0) => return Some("the NVIDIA driver sees no GPU".into()),
         Ok(count) if gpu >= count as usize => {
-            Some(format!("there is no GPU {gpu}: the NVIDIA driver counts {count} from 0"))
+            return Some(format!("there is no GPU {gpu}: the NVIDIA driver counts {count} from 0"));
         }
-        Ok(_) => None,
-        Err(error) => Some(format!("the NVIDIA driver does not start ({error:?})")),
+        Ok(_) => {}
+        Err(error) => return Some(format!("the NVIDIA driver does not start ({error:?})")),
+    }
+    // Kernels are compiled where they run, against the toolkit's headers, which Burn looks for in these places.
+    let named = std::env::var_os("CUDA_PATH").map(PathBuf::from);
+    let usual = match cfg!(windows) {
+        true => ["C:/Program Files/NVIDIA GPU Computing Toolkit/CUDA"; 2],
+        false => ["/usr/local/cuda", "/opt/cuda"],
+    };
+    let usual = usual.map(PathBuf::from).into_iter().find(|folder| folder.exists());
+    let of_distribution = || Path::new("/usr/bin/nvcc").exists().then(|| PathBuf::from("/usr"));
+    let header = |toolkit: PathBuf| toolkit.join("include/cuda_runtime.h");
+    match named.or(usual).or_else(of_distribution).map(header) {
+        Some(header) if header.is_file() => None,
+        Some(header) => Some(format!(
+            "{} was not found; install the CUDA toolkit, or set CUDA_PATH to its folder",
+            header.display()
+        )),
+        None => Some("the CUDA toolkit was not found; install it, or set CUDA_PATH to its folder".into()),
     }
 }
 

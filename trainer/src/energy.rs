@@ -5,6 +5,7 @@ use sparsight_schemas::{BackboneConfig, InputConfig, SparseCodingConfig};
 
 use crate::{
     backbone::Backbone,
+    batch::{join, part},
     operations::burn::BurnOperations,
     sparse_coding::{self, Atoms},
     weights::Weights,
@@ -63,11 +64,10 @@ impl<B: Backend> EnergyModel<B> {
         sparse_coding::energy_map(unfolded, atoms, codes, [n, h, w])
     }
 
-    /// Energy maps \[n,h,w\] of features \[n,d,h,w\] of several tasks, as many of each: the first n / t by the first of the t
-    /// dictionaries, and so on.
-    pub fn energy_maps(&self, features: Tensor<B, 4>, of_tasks: &[Atoms<B>]) -> Tensor<B, 3> {
-        let maps = part(features, of_tasks.len()).into_iter().zip(of_tasks);
-        join(maps.map(|(features, atoms)| self.energy_map(features, atoms)).collect())
+    /// The energy maps of each task, from features \[n,d,h,w\] of several tasks with a dictionary each.
+    pub fn energy_maps(&self, features: Tensor<B, 4>, dictionaries: &[Atoms<B>]) -> Vec<Tensor<B, 3>> {
+        let of_tasks = part(features, dictionaries.len()).into_iter().zip(dictionaries);
+        of_tasks.map(|(features, atoms)| self.energy_map(features, atoms)).collect()
     }
 
     /// Energies \[n\] of images \[n,3,H,W\], Eq. (8).
@@ -80,33 +80,12 @@ impl<B: Backend> EnergyModel<B> {
         self.image_gradients(images, std::slice::from_ref(atoms))
     }
 
-    /// As [`EnergyModel::image_gradient`], of images of several tasks, as many of each.
-    pub fn image_gradients(&self, images: Tensor<B, 4>, of_tasks: &[Atoms<B>]) -> Tensor<B, 4> {
+    /// As [`EnergyModel::image_gradient`], of images of several tasks with a dictionary each.
+    pub fn image_gradients(&self, images: Tensor<B, 4>, dictionaries: &[Atoms<B>]) -> Tensor<B, 4> {
         let tape = self.backbone.forward(&self.operations, &images);
-        let features = part(tape.features.clone(), of_tasks.len()).into_iter().zip(of_tasks);
-        let gradient = join(
-            features
-                .map(|(features, atoms)| {
-                    sparse_coding::features_gradient(features, atoms, &self.sparse_coding)
-                })
-                .collect(),
-        );
-        self.backbone.vjp(&self.operations, &tape, &gradient)
-    }
-}
-
-/// Tensors of several tasks along their first axis.
-pub fn join<B: Backend, const D: usize>(mut of_tasks: Vec<Tensor<B, D>>) -> Tensor<B, D> {
-    match of_tasks.len() {
-        1 => of_tasks.remove(0),
-        _ => Tensor::cat(of_tasks, 0),
-    }
-}
-
-/// The tensors of so many tasks that [`join`] put together, each as long as the others.
-pub fn part<B: Backend, const D: usize>(joined: Tensor<B, D>, tasks: usize) -> Vec<Tensor<B, D>> {
-    match tasks {
-        1 => vec![joined],
-        tasks => joined.chunk(tasks, 0),
+        let of_tasks = part(tape.features.clone(), dictionaries.len()).into_iter().zip(dictionaries);
+        let gradient =
+            |(features, atoms)| sparse_coding::features_gradient(features, atoms, &self.sparse_coding);
+        self.backbone.vjp(&self.operations, &tape, &join(of_tasks.map(gradient).collect()))
     }
 }

@@ -4,7 +4,8 @@ use burn::tensor::{Tensor, backend::Backend};
 use sparsight_schemas::{Config, LangevinConfig};
 
 use crate::{
-    energy::{EnergyModel, join},
+    batch::join,
+    energy::EnergyModel,
     sparse_coding::Atoms,
     weights::{NamedParameters, Weights},
 };
@@ -46,21 +47,21 @@ pub fn step_size<B: Backend>(
 /// each; each task has its dictionary and its step size \[1\]. Differentiable in the weights through every step.
 pub fn langevin<B: Backend>(
     model: &EnergyModel<B>,
-    of_tasks: &[Atoms<B>],
+    dictionaries: &[Atoms<B>],
     negatives: Tensor<B, 4>,
     noise: Vec<Tensor<B, 4>>,
     step_sizes: Vec<Tensor<B, 1>>,
     noise_std: f64,
 ) -> Tensor<B, 4> {
-    let of_each = negatives.dims()[0] / of_tasks.len();
+    let of_each = negatives.dims()[0] / dictionaries.len();
     let half = |step_size: Tensor<B, 1>| step_size.mul_scalar(0.5).reshape([1, 1, 1, 1]);
     let halves = match step_sizes.len() {
         1 => step_sizes.into_iter().map(half).collect(),
         _ => step_sizes.into_iter().map(|size| half(size).repeat_dim(0, of_each)).collect(),
     };
-    let half = join(halves); // [1,1,1,1] or [n,1,1,1]
+    let halves = join(halves); // [1,1,1,1] or [n,1,1,1]
     noise.into_iter().fold(negatives, |x, eps| {
-        let step = model.image_gradients(x.clone(), of_tasks) * half.clone();
+        let step = model.image_gradients(x.clone(), dictionaries) * halves.clone();
         (x - step + eps.mul_scalar(noise_std)).clamp(0.0, 1.0)
     })
 }

@@ -8,6 +8,7 @@
 pub mod arrays;
 pub mod augmentation;
 pub mod backbone;
+pub mod batch;
 pub mod bench;
 pub mod categories;
 pub mod checkpoint;

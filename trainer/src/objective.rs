@@ -11,7 +11,8 @@ use sparsight_schemas::{Config, FeatureGeometry, LangevinConfig, ObjectiveConfig
 
 use crate::{
     arrays::to_tensor,
-    energy::{EnergyModel, join, part},
+    batch::{join, part},
+    energy::EnergyModel,
     episodes::Episode,
     langevin::{langevin, langevin_parameters, step_size},
     sparse_coding::{Atoms, energy},
@@ -111,7 +112,7 @@ pub fn episode_losses<B: Backend>(
         .map(|(features, episode)| model.adapt_to_features(features, episode.atoms.clone()))
         .collect();
     let (positives, negatives) = (all(|e| &e.positives), all(|e| &e.negatives)); // [tasks*M,3,H,W]
-    let maps = |images: Tensor<B, 4>| part(model.energy_maps(model.features(images), &atoms), tasks);
+    let maps = |images: Tensor<B, 4>| model.energy_maps(model.features(images), &atoms);
     let good_maps = maps(positives.clone()); // [M,h,w] each
 
     let mut losses: Vec<Loss<B>> = episodes.iter().map(|e| Loss::none(&e.positives.device())).collect();

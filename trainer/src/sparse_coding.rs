@@ -1,7 +1,7 @@
 //! The sparse coding layer on Burn tensors: the twin of the runtime's, with the same names and argument order.
 //!
-//! Architecture invariant: everything here is a plain tensor expression, the gradient in the features too, so that
-//! automatic differentiation of it gives second-order gradients.
+//! Architecture invariant: everything here can be differentiated, the gradient in the features too, so that automatic
+//! differentiation of it gives second-order gradients: it is made of functions of `operations` and of tensor expressions.
 
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use ndarray::Array2;
@@ -66,7 +66,7 @@ fn squared_spectral_norm<B: Backend>(gram: Tensor<B, 2>) -> f64 {
     let Ok(gram) = Array2::from_shape_vec([atoms, atoms], values) else {
         unreachable!("a Gram matrix is square")
     };
-    let precision = if precise { 1e-12 } else { 1e-6 };
+    let precision = if precise { 1e-12 } else { 1e-6 }; // of the matrix itself
     largest_eigenvalue(atoms, precision, |vector| gram.dot(vector)).max(1e-16)
 }
 

@@ -9,7 +9,6 @@ pub mod validation;
 pub mod workers;
 
 use std::{
-    num::NonZero,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -33,9 +32,6 @@ pub use metrics_file::StepMetrics;
 use optimizer::{Steps, averaging_step, clip, learning_rate};
 use validation::{Validation, Validator};
 use workers::Workers;
-
-/// Most threads that draw and decode the episodes of coming steps; a GPU is quicker than two of them.
-const MOST_DRAWING_THREADS: usize = 8;
 
 /// Why training stopped before its end.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +102,7 @@ pub enum TrainingError {
 /// `validation.jsonl` and `curves.svg`. The tasks of a step are shared by the `devices`; weights live on the first.
 ///
 /// # Errors
-/// A loss that is not finite, an image that can't be read, a file that can't be written; and where a run is resumed, a log or
+/// A loss that is not finite, an image that can't be read, a file that can't be written, threads that can't be started; and where a run is resumed, a log or
 /// an optimizer's state that is damaged, before anything is changed.
 pub fn train<B: AutodiffBackend>(
     mut checkpoint: Checkpoint,
@@ -136,8 +132,7 @@ pub fn train<B: AutodiffBackend>(
 
     thread::scope(|scope| {
         let first = checkpoint.progress.step;
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let mut drawn = Ahead::start(scope, sampler, first..steps, cores.clamp(2, MOST_DRAWING_THREADS));
+        let mut drawn = Ahead::start(scope, sampler, first..steps, workers.drawing_threads());
         for step in first..steps {
             let started = Instant::now();
             let Some(episodes) = drawn.next().transpose()? else { break };

@@ -9,7 +9,7 @@ const CONVERGED: f64 = 1e-12;
 const MOST_STEPS: usize = 400;
 
 /// The largest eigenvalue of a positive semidefinite matrix G \[A, A\] of `size` A, which is known by what it makes of a
-/// vector: `product` gives G v, \[A\], rounded to the relative `precision`. So it may lie anywhere, on another device too.
+/// vector: `product` gives G v, \[A\], rounded to the relative `precision`. So it need not lie in memory as it is.
 ///
 /// In the space of v, G v, G G v, .. the matrix is tridiagonal; its largest eigenvalue there is soon that of the whole.
 pub fn largest_eigenvalue(

@@ -12,7 +12,8 @@ use super::Window;
 
 /// Axes up to this length are reduced at once.
 const SHORT: usize = 128;
-/// Least f32: clamping between it and a bound is one operation, clamping by the bound alone two.
+/// Least f32: clamping between it and a bound is one operation, clamping by the bound alone two. On GPUs NaN does not survive
+/// it, so what is clamped here also counts as it was.
 const LEAST: f64 = f32::MIN as f64;
 
 /// Convolution of \[N,I,H,W\] by \[O,I,k,k\].

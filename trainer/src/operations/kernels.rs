@@ -1,28 +1,21 @@
 //! Operations that the CPU backend computes by `sparsight-kernels`, and how they are differentiated: each is one node of
-//! the graph, where a plain expression is a dozen that each pass over memory.
+//! the graph, where a plain expression is a dozen that each pass over memory. On CUDA the same ones are `nodes`'.
 //!
-//! Architecture invariant: a kernel computes what the plain expression beside its use computes. Other backends, and f64,
-//! take that expression.
-
-use std::any::Any;
+//! Architecture invariant: a kernel computes what its function of `expressions` computes. Other backends, and f64, take that
+//! function.
 
 use burn::{
-    backend::{
-        Autodiff,
-        autodiff::{
-            checkpoint::{base::Checkpointer, strategy::NoCheckpointing},
-            grads::Gradients,
-            ops::{Backward, Ops, OpsKind},
-        },
+    backend::autodiff::{
+        checkpoint::base::Checkpointer,
+        grads::Gradients,
+        ops::{Backward, Ops},
     },
-    tensor::{
-        DType, Tensor, TensorData, TensorMetadata, TensorPrimitive, backend::Backend, ops::FloatTensor,
-    },
+    tensor::{DType, Tensor, TensorData, TensorMetadata, backend::Backend},
 };
 use burn_flex::{Flex, FlexTensor};
 use sparsight_kernels::{convolution::Convolution, elementwise, norm, product::product, windows};
 
-use super::Window;
+use super::{Window, operands::Operands};
 
 /// An operation; in brackets what it takes. Groups of the norms lie as \[N,G,C/G,H*W\].
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +59,7 @@ pub fn apply<B: Backend, const N: usize, const D: usize, const E: usize>(
     kernel: Kernel,
     inputs: [&Tensor<B, D>; N],
 ) -> Option<Tensor<B, E>> {
-    let Some(operands) = Operands::of(inputs) else {
+    let Some(operands) = operands(inputs) else {
         #[cfg(feature = "cuda")]
         return super::nodes::apply::<burn::backend::Cuda, B, N, D, E>(kernel, inputs);
         #[cfg(not(feature = "cuda"))]
@@ -82,7 +75,7 @@ pub fn apply<B: Backend, const N: usize, const D: usize, const E: usize>(
 
 /// (x - mean) / sqrt(variance + epsilon) over the last two axes, and 1 / sqrt(variance + epsilon), as [`apply`].
 pub fn standardize<B: Backend>(x: &Tensor<B, 4>, epsilon: f64) -> Option<(Tensor<B, 4>, Tensor<B, 4>)> {
-    let Some(operands) = Operands::of([x]) else {
+    let Some(operands) = operands([x]) else {
         #[cfg(feature = "cuda")]
         return super::nodes::standardize::<burn::backend::Cuda, B>(x, epsilon);
         #[cfg(not(feature = "cuda"))]
@@ -98,57 +91,16 @@ pub fn standardize<B: Backend>(x: &Tensor<B, 4>, epsilon: f64) -> Option<(Tensor
     ))
 }
 
-/// What a kernel takes: contiguous values, and where differentiated the tensors of the graph.
-struct Operands<const N: usize> {
-    values: [FlexTensor; N],
-    differentiated: Option<[FloatTensor<Autodiff<Flex>>; N]>,
-}
-
-impl<const N: usize> Operands<N> {
-    fn of<B: Backend, const D: usize>(inputs: [&Tensor<B, D>; N]) -> Option<Self> {
-        let plain =
-            |x: &dyn Any| Some(x.downcast_ref::<Tensor<Flex, D>>()?.clone().into_primitive().tensor());
-        let differentiated = |x: &dyn Any| {
-            Some(x.downcast_ref::<Tensor<Autodiff<Flex>, D>>()?.clone().into_primitive().tensor())
-        };
-        let all = inputs.map(|x| x as &dyn Any);
-        let differentiated = match all.map(differentiated) {
-            found if found.iter().all(Option::is_some) => {
-                Some(found.map(|x| x.unwrap_or_else(|| unreachable!())))
-            }
-            _ => None,
-        };
-        let values = match &differentiated {
-            Some(tensors) => tensors.clone().map(|x| Some(x.primitive)),
-            None => all.map(plain),
-        };
-        if !values.iter().all(|x| x.as_ref().is_some_and(|x| x.dtype() == DType::F32)) {
-            return None;
-        }
-        let values = values.map(|x| x.map_or_else(|| unreachable!(), |x| x.to_contiguous()));
-        Some(Self { values, differentiated })
+/// Contiguous operands where all inputs are f32 of the CPU backend; elsewhere none.
+fn operands<B: Backend, const N: usize, const D: usize>(
+    inputs: [&Tensor<B, D>; N],
+) -> Option<Operands<Flex, N>> {
+    let mut operands: Operands<Flex, N> = Operands::of(inputs)?;
+    if !operands.values.iter().all(|x| x.dtype() == DType::F32) {
+        return None;
     }
-
-    /// The output as a tensor, as a node of the graph where the inputs are in one.
-    fn record<B: Backend, const E: usize>(
-        &self,
-        kernel: Kernel,
-        kept: Vec<FlexTensor>,
-        output: FlexTensor,
-    ) -> Option<Tensor<B, E>> {
-        let output: Box<dyn Any> = match &self.differentiated {
-            None => Box::new(Tensor::<Flex, E>::from_primitive(TensorPrimitive::Float(output))),
-            Some(inputs) => {
-                let nodes = inputs.clone().map(|input| input.node);
-                let output = match kernel.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
-                    OpsKind::Tracked(step) => step.finish(kept, output),
-                    OpsKind::UnTracked(step) => step.finish(output),
-                };
-                Box::new(Tensor::<Autodiff<Flex>, E>::from_primitive(TensorPrimitive::Float(output)))
-            }
-        };
-        output.downcast().ok().map(|output| *output)
-    }
+    operands.values = operands.values.map(|x| x.to_contiguous());
+    Some(operands)
 }
 
 impl<const N: usize> Backward<Flex, N> for Kernel {

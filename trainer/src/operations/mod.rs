@@ -1,5 +1,6 @@
 //! The small set of tensor operations that the backbone is written over, and its two interpreters: [`burn`] computes,
-//! [`onnx`] writes graph nodes. What the backbone is lives in `backbone`, never here.
+//! [`onnx`] writes graph nodes. What is computed, for the backbone and for sparse coding, is [`expressions`]'; how on the CPU
+//! [`kernels`]', how on a GPU `nodes`'. What the backbone is lives in `backbone`, never here.
 
 pub mod burn;
 pub mod expressions;
@@ -7,6 +8,7 @@ pub mod kernels;
 #[cfg(any(test, feature = "cuda"))]
 mod nodes;
 pub mod onnx;
+mod operands;
 
 pub use sparsight_kernels::Window;
 

@@ -36,15 +36,19 @@ pub struct Terms {
 }
 
 /// Tasks that a GPU computes at once: its time goes by the number of operations more than by their size. The CPU's goes by
-/// their size, and its caches hold one.
+/// their size, and its caches hold one. Memory grows with it; fewer `episodes.tasks` need less.
 const AT_ONCE_ON_A_GPU: usize = 4;
+
+const MOST_DRAWING_THREADS: usize = 8;
 
 /// The devices that share the tasks of each step.
 pub struct Workers<B: AutodiffBackend> {
     devices: Vec<B::Device>,
-    /// One for each device, and none where there is one device. A GPU orders its work by the thread that gives it, so each
-    /// has a thread of its own that lives as long as the run; each worker on the CPU has its share of the cores.
+    /// One for each device; none for a single GPU. Burn gives each thread its own stream of a GPU, so each GPU keeps one thread
+    /// for the whole run. Workers on the CPU that split each other's loops would wait for each other, so each has its share of
+    /// the cores.
     pools: Vec<ThreadPool>,
+    /// Tasks that are computed at once: 1 on the CPU.
     at_once: usize,
 }
 
@@ -57,10 +61,16 @@ impl<B: AutodiffBackend> Workers<B> {
         let is_cpu = TypeId::of::<B::Device>() == TypeId::of::<FlexDevice>();
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let threads = if is_cpu { cores.div_ceil(devices.len()) } else { 1 };
-        let workers = if devices.len() > 1 { devices.len() } else { 0 };
+        let workers = if is_cpu || devices.len() > 1 { devices.len() } else { 0 };
         let pools = (0..workers).map(|_| ThreadPoolBuilder::new().num_threads(threads).build());
         let at_once = if is_cpu { 1 } else { AT_ONCE_ON_A_GPU };
         Ok(Self { devices: devices.to_vec(), pools: pools.collect::<Result<_, _>>()?, at_once })
+    }
+
+    /// Threads that draw the episodes of coming steps: a GPU is quicker than two of them, and leaves the cores to them.
+    pub fn drawing_threads(&self) -> usize {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        if self.at_once == 1 { 2 } else { cores.clamp(2, MOST_DRAWING_THREADS) }
     }
 
     /// The gradients of the mean loss of `episodes` in `weights`, on the first device, and each episode's terms. Task i
@@ -97,18 +107,20 @@ impl<B: AutodiffBackend> Workers<B> {
             }),
         };
         let mut sum = GradientsAccumulator::new();
-        let mut terms = vec![Terms::default(); episodes.len()];
+        let mut terms = vec![None; episodes.len()];
         let mut of_devices: Vec<_> = of_devices.into_iter().map(Vec::into_iter).collect();
         for part in 0..episodes.len().div_ceil(self.at_once) {
             for (worker, parts) in of_devices.iter_mut().enumerate() {
                 let Some((gradients, of_part)) = parts.next() else { continue };
                 sum.accumulate(weights, gradients.to_device(&self.devices[0], weights));
                 for (k, of_task) in of_part.into_iter().enumerate() {
-                    terms[worker + count * (part * self.at_once + k)] = of_task;
+                    terms[worker + count * (part * self.at_once + k)] = Some(of_task);
                 }
             }
         }
-        (sum.grads(), terms)
+        let every =
+            |of_task: Option<Terms>| of_task.unwrap_or_else(|| unreachable!("every task is some device's"));
+        (sum.grads(), terms.into_iter().map(every).collect())
     }
 }
 
