@@ -43,8 +43,14 @@ fn tensor(values: &[f64]) -> Tensor<Plain, 1> {
 fn a_step_follows_the_slope_of_the_energy() {
     let (model, atoms, x) = case();
     let size = 0.01;
-    let moved =
-        langevin(&model, &[atoms.clone()], x.clone(), vec![x.zeros_like()], vec![tensor(&[size])], 0.0);
+    let moved = langevin(
+        &model,
+        std::slice::from_ref(&atoms),
+        x.clone(),
+        vec![x.zeros_like()],
+        vec![tensor(&[size])],
+        0.0,
+    );
     let gradient = (x.clone() - moved).mul_scalar(2.0 / size);
 
     let energy = |x: Tensor<Plain, 4>| number(model.energy(x, &atoms).sum());
