@@ -4,6 +4,7 @@
 pub mod curves;
 mod metrics_file;
 pub mod optimizer;
+mod run_folder;
 pub mod summary;
 pub mod validation;
 pub mod workers;
@@ -30,6 +31,7 @@ use crate::{
 use metrics_file::Log;
 pub use metrics_file::StepMetrics;
 use optimizer::{Steps, averaging_step, clip, learning_rate};
+pub use run_folder::RunFolder;
 use validation::{Validation, Validator};
 use workers::Workers;
 
@@ -112,6 +114,7 @@ pub fn train<B: AutodiffBackend>(
     devices: &[B::Device],
     interrupted: &AtomicBool,
 ) -> Result<Checkpoint, TrainingError> {
+    let folder = RunFolder(output);
     let config = checkpoint.config.clone();
     let steps = config.training.steps;
     let device = &devices[0];
@@ -120,13 +123,13 @@ pub fn train<B: AutodiffBackend>(
     let mut average: Option<Weights<B::InnerBackend>> =
         checkpoint.average.as_ref().map(|average| Weights::from_parameters(average, device));
     let unusable =
-        |reason| TrainingError::Optimizer { path: output.join("checkpoint").join("optimizer.mpk"), reason };
+        |reason| TrainingError::Optimizer { path: folder.checkpoint().join("optimizer.mpk"), reason };
     let mut optimizer = Steps::new(&config.optimizer)
         .resumed(&checkpoint.optimizer, &weights, checkpoint.progress.step)
         .map_err(unusable)?;
     // An interrupted run may have written lines past its checkpoint; a new one begins with none.
-    let log: Log<StepMetrics> = Log::read(output.join("metrics.jsonl"), checkpoint.progress.step)?;
-    let validations: Log<Validation> = Log::read(output.join("validation.jsonl"), checkpoint.progress.step)?;
+    let log: Log<StepMetrics> = Log::read(folder.metrics(), checkpoint.progress.step)?;
+    let validations: Log<Validation> = Log::read(folder.validations(), checkpoint.progress.step)?;
     let (mut metrics_file, mut validation_file) = (log.go_on()?, validations.go_on()?);
     let bar = progress_bar(steps, checkpoint.progress.step);
 
@@ -190,10 +193,10 @@ pub fn train<B: AutodiffBackend>(
                 checkpoint.optimizer = optimizer.state().map_err(unusable)?;
                 // The last says what the best is, so that must be there first.
                 if is_best {
-                    checkpoint.write(&output.join("best"))?;
+                    checkpoint.write(&folder.best())?;
                 }
-                checkpoint.write(&output.join("checkpoint"))?;
-                curves::draw(&output.join("curves.svg"), metrics_file.lines(), validation_file.lines())?;
+                checkpoint.write(&folder.checkpoint())?;
+                curves::draw(&folder.curves(), metrics_file.lines(), validation_file.lines())?;
             }
             if is_last {
                 break;

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use clap::{ValueEnum, value_parser};
 use indicatif::ProgressBar;
 use sparsight_runtime::{
-    backbone::{MOST_THREADS, Options, Provider},
+    backbone::{CudaFault, MOST_THREADS, Options, Provider},
     calibration::DEFAULT_FALSE_ALARM_RATE,
     detector::Detector,
     replace::{check_replaceable, replace_file},
@@ -151,7 +151,10 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     let categories = read_categories(&data)?;
     let options = Options { provider: args.provider, threads: args.threads as usize, ..Options::default() };
     let mut detector = Detector::open_with(&args.bundle, &options)?;
-    if let Some(reason) = detector.backbone().provider_note() {
+    // That a library for CPUs computes on the CPU is no news.
+    if let Some(reason) =
+        detector.backbone().provider_note().filter(|reason| **reason != CudaFault::NotBuiltIn)
+    {
         eprintln!("CUDA does not start, the CPU computes: {reason}");
     }
 

@@ -18,7 +18,7 @@ use sparsight_trainer::{
     checkpoint::Checkpoint,
     device::{DeviceChoice, Devices, cpu_workers},
     episodes::EpisodeSampler,
-    training::{train, validation::Validator},
+    training::{RunFolder, train, validation::Validator},
 };
 
 /// Train on many categories and write a checkpoint
@@ -62,14 +62,17 @@ pub fn run(args: TrainArgs) -> Result<()> {
     }
     let config = Valid::new(config).with_context(|| args.config.display().to_string())?;
     let output = args.output.unwrap_or_else(|| PathBuf::from(&config.training.output));
-    let folder = output.join("checkpoint");
-    let older = ["checkpoint", "best"].map(|name| output.join(name)).into_iter().find(|older| older.exists());
+    let run = RunFolder(&output);
+    let folder = run.checkpoint();
+    let older = [run.checkpoint(), run.best()].into_iter().find(|older| older.exists());
     if let Some(older) = older.filter(|_| !args.resume && !args.overwrite) {
         bail!(
             "{}: a checkpoint is there; go on with --resume or replace it with --overwrite",
             older.display()
         );
     }
+    let in_the_way =
+        |(path, error): (PathBuf, io::Error)| anyhow::Error::new(error).context(path.display().to_string());
     let (devices, note) = args.device.choose().map_err(anyhow::Error::msg)?;
     if let Some(note) = note {
         eprintln!("training on the CPU: {note}");
@@ -95,7 +98,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         eprintln!("nothing to do: {} steps are done", checkpoint.progress.step);
     } else if config.training.steps == 0 {
         if args.overwrite {
-            remove_run(&output)?;
+            run.remove().map_err(in_the_way)?;
         }
         std::fs::create_dir_all(&output).with_context(|| output.display().to_string())?;
         checkpoint.write(&folder)?;
@@ -111,7 +114,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         let validator = Validator::new(read_validation_categories(&config.data)?, &config)?;
         let sampler = EpisodeSampler::new(categories, &config)?;
         if args.overwrite {
-            remove_run(&output)?;
+            run.remove().map_err(in_the_way)?;
         }
         eprintln!("{} categories, {} steps", sampler.category_count(), config.training.steps);
         let validator = validator.as_ref();
@@ -160,19 +163,4 @@ fn continued(mut checkpoint: Checkpoint, now: &Valid<Config>, folder: &Path) -> 
         );
     }
     Ok(Checkpoint { config: now.clone(), ..checkpoint })
-}
-
-/// Removes an older run, so that nothing of it is taken for the new one's.
-fn remove_run(output: &Path) -> Result<()> {
-    for folder in ["checkpoint", "best"].map(|name| output.join(name)) {
-        if folder.is_dir() {
-            std::fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        }
-    }
-    for file in ["metrics.jsonl", "validation.jsonl", "curves.svg"].map(|name| output.join(name)) {
-        if file.is_file() {
-            std::fs::remove_file(&file).with_context(|| file.display().to_string())?;
-        }
-    }
-    Ok(())
 }

@@ -4,15 +4,16 @@ use std::path::Path;
 
 use sparsight_schemas::TrainingSummary;
 
-use super::{StepMetrics, TrainingError, metrics_file::Log, validation::Validation};
+use super::{RunFolder, StepMetrics, TrainingError, metrics_file::Log, validation::Validation};
 
 /// The summary of the run in `folder` up to `step`; none if its log is not there or holds no step.
 ///
 /// # Errors
 /// A log that is there and is not one.
 pub fn summarise(folder: &Path, step: usize) -> Result<Option<TrainingSummary>, TrainingError> {
-    let log: Log<StepMetrics> = Log::read(folder.join("metrics.jsonl"), step)?;
-    let validations: Log<Validation> = Log::read(folder.join("validation.jsonl"), step)?;
+    let run = RunFolder(folder);
+    let log: Log<StepMetrics> = Log::read(run.metrics(), step)?;
+    let validations: Log<Validation> = Log::read(run.validations(), step)?;
     Ok(summary(&log.lines, validations.lines.last()))
 }
 
