@@ -59,7 +59,7 @@ pub fn bench<B: AutodiffBackend>(
     let mut optimizer = Steps::<B>::new(&config.optimizer);
     let episodes: Vec<Episode> =
         (0..config.episodes.tasks).map(|task| random_episode(config, task)).collect();
-    let mut times = Vec::with_capacity(steps);
+    let mut times = Vec::new();
     let mut cpu_before = None;
     for step in 0..=steps {
         if step == 1 {

@@ -42,7 +42,9 @@ impl FromStr for DeviceChoice {
         match names.iter().map(gpu).collect::<Option<Vec<usize>>>() {
             Some(gpus) if (1..gpus.len()).all(|i| !gpus[..i].contains(&gpus[i])) => Ok(Self::Cuda(gpus)),
             Some(_) => Err("names a GPU twice".into()),
-            None => Err("must be auto, cpu, cuda, or a list such as cuda:0,cuda:1".into()),
+            None => {
+                Err("must be auto, cpu, cuda, or a list of one kind such as cuda:0,cuda:1 or cpu,cpu".into())
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod validation;
 pub mod workers;
 
 use std::{
+    io::{self, Write},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -76,7 +77,7 @@ pub enum TrainingError {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The metrics can't be written.
     #[error("{}: {source}; free some space or choose another training.output", path.display())]
@@ -84,7 +85,7 @@ pub enum TrainingError {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A line of the metrics is not one of this program's.
     #[error("{}: line {line}: {reason}; remove the line", path.display())]
@@ -174,7 +175,7 @@ pub fn train<B: AutodiffBackend>(
                 let validation = validator.validate(step + 1, &config, &exported, device)?;
                 // A bar that nobody sees prints nothing.
                 if bar.is_hidden() {
-                    eprintln!("{}", validation.line());
+                    let _ = writeln!(io::stderr(), "{}", validation.line());
                 } else {
                     bar.println(validation.line());
                 }

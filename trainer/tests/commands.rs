@@ -224,6 +224,41 @@ fn standard_output_that_is_full_is_an_error_and_one_that_is_closed_is_none() {
     assert_eq!((closed.status.code(), closed.stderr), (Some(0), vec![]));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_training_goes_on_where_stderr_is_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(train().get_program());
+        let output = command.args(arguments).current_dir(folder.path()).stderr(full()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+    };
+    run(&[
+        "synth",
+        "data",
+        "--categories",
+        "3",
+        "--seed",
+        "1",
+        "--size",
+        "64",
+        "--train",
+        "6",
+        "--test",
+        "2",
+    ]);
+    assert!(data.join("gear_000").is_dir());
+    let text = TINY.replace("steps: 0", "steps: 2, validate_every: 1");
+    let more = "data: {roots: [data], validation: [gear_000]}\nepisodes: {tasks: 1, shots: 2, queries: 2}\n";
+    written(folder.path(), &format!("{text}{more}"));
+    run(&["train", "--config", "config.yaml", "--output", "run"]);
+    assert!(folder.path().join("run/checkpoint").is_dir());
+    let validations = fs::read_to_string(folder.path().join("run/validation.jsonl")).unwrap();
+    assert_eq!(validations.lines().count(), 2);
+}
+
 #[test]
 fn cuda_where_it_can_not_work_is_refused_with_its_reason_and_auto_falls_back() {
     if Path::new("/dev/nvidiactl").exists() {

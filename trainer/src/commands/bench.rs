@@ -36,7 +36,7 @@ pub fn run(args: BenchArgs) -> Result<()> {
     let config = super::read_config(&args.config)?;
     let (devices, note) = args.device.choose().map_err(Error::msg)?;
     if let Some(note) = note {
-        eprintln!("training on the CPU: {note}");
+        super::note(format_args!("training on the CPU: {note}"));
     }
     let figures = match devices {
         Devices::Cpu(named) => {

@@ -155,7 +155,7 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     if let Some(reason) =
         detector.backbone().provider_note().filter(|reason| **reason != CudaFault::NotBuiltIn)
     {
-        eprintln!("CUDA does not start, the CPU computes: {reason}");
+        super::note(format_args!("CUDA does not start, the CPU computes: {reason}"));
     }
 
     let plan = Plan {

@@ -74,9 +74,9 @@ pub fn run(args: ExportArgs) -> Result<()> {
                     stage.difference
                 );
             }
-            eprintln!("verified: every stage of the probe holds");
+            super::note("verified: every stage of the probe holds");
         }
-        Err(error) => eprintln!("not verified: {error}"),
+        Err(error) => super::note(format_args!("not verified: {error}")),
     }
     writeln!(io::stdout(), "{}", args.output.display())?;
     Ok(())

@@ -8,10 +8,19 @@ pub mod preview;
 pub mod synth;
 pub mod train;
 
-use std::path::Path;
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    path::Path,
+};
 
 use anyhow::{Context, Result};
 use sparsight_schemas::{Config, Valid};
+
+/// A line on stderr; where that is closed or full, none, and the work goes on.
+fn note(words: impl Display) {
+    let _ = writeln!(io::stderr(), "{words}");
+}
 
 /// Reads and checks a config file.
 fn read_config(path: &Path) -> Result<Valid<Config>> {

@@ -23,7 +23,7 @@ pub struct SynthArgs {
     /// Seed of everything
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// Side of the images in pixels
+    /// Side of the images in pixels, 64 to 1024
     #[arg(long, value_name = "PIXELS", default_value_t = 128, value_parser = value_parser!(u32).range(64..=1024))]
     size: u32,
     /// Good images for training, in each category
@@ -58,7 +58,7 @@ pub fn run(args: SynthArgs) -> Result<()> {
     let progress = ProgressBar::new(u64::from(args.categories));
     synthesise(&args.out, &options, || progress.inc(1))?;
     progress.finish_and_clear();
-    eprintln!("{} categories, {} images each", args.categories, args.train + args.test);
+    super::note(format_args!("{} categories, {} images each", args.categories, args.train + args.test));
     writeln!(io::stdout(), "{}", args.out.display())?;
     Ok(())
 }

@@ -26,7 +26,8 @@ use sparsight_trainer::{
 #[command(
     after_help = "Example:\n  sparsight-train train --config trainer/configs/demo.yaml --output runs/demo\n\n\
     The output folder gets checkpoint (the last), best (of the best validation), metrics.jsonl, validation.jsonl\n\
-    and curves.svg. Ctrl-C finishes the step and writes a checkpoint that --resume goes on from."
+    and curves.svg. Ctrl-C finishes the step and writes a checkpoint that --resume goes on from; a second one ends at once, with\n\
+    exit code 130 and what the last checkpoint holds."
 )]
 pub struct TrainArgs {
     /// Config file; see schemas/json/config.schema.json
@@ -75,7 +76,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         |(path, error): (PathBuf, io::Error)| anyhow::Error::new(error).context(path.display().to_string());
     let (devices, note) = args.device.choose().map_err(anyhow::Error::msg)?;
     if let Some(note) = note {
-        eprintln!("training on the CPU: {note}");
+        super::note(format_args!("training on the CPU: {note}"));
     }
 
     let categories = if config.training.steps > 0 { read_categories(&config.data)? } else { Vec::new() };
@@ -84,6 +85,12 @@ pub fn run(args: TrainArgs) -> Result<()> {
         if categories.is_empty() { None } else { Some(fingerprint(&categories, anomalies)?) };
     let checkpoint = if args.resume {
         let checkpoint = Checkpoint::read(&folder)?;
+        if checkpoint.progress.step > 0 && checkpoint.progress.data_fingerprint.is_none() {
+            bail!(
+                "{}: does not say what images the run used, so it is damaged; put the run's best in the place of checkpoint, or train anew with --overwrite",
+                folder.join("progress.yaml").display()
+            );
+        }
         if checkpoint.progress.step < config.training.steps
             && checkpoint.progress.data_fingerprint != data_fingerprint
         {
@@ -95,7 +102,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
     };
 
     if args.resume && checkpoint.progress.step >= config.training.steps {
-        eprintln!("nothing to do: {} steps are done", checkpoint.progress.step);
+        super::note(format_args!("nothing to do: {} steps are done", checkpoint.progress.step));
     } else if config.training.steps == 0 {
         if args.overwrite {
             run.remove().map_err(in_the_way)?;
@@ -109,14 +116,14 @@ pub fn run(args: TrainArgs) -> Result<()> {
             if heard.swap(true, Ordering::Relaxed) {
                 std::process::exit(130); // asked twice: no checkpoint
             }
-            eprintln!("finishing the step; once more to stop without a checkpoint");
+            super::note("finishing the step; once more to stop without a checkpoint");
         })?;
         let validator = Validator::new(read_validation_categories(&config.data)?, &config)?;
         let sampler = EpisodeSampler::new(categories, &config)?;
         if args.overwrite {
             run.remove().map_err(in_the_way)?;
         }
-        eprintln!("{} categories, {} steps", sampler.category_count(), config.training.steps);
+        super::note(format_args!("{} categories, {} steps", sampler.category_count(), config.training.steps));
         let validator = validator.as_ref();
         let end = match devices {
             Devices::Cpu(named) => {
@@ -139,7 +146,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
             Devices::Cuda(_) => bail!("this sparsight-train was built without CUDA"),
         };
         if end.progress.step < config.training.steps {
-            eprintln!("stopped after step {}; go on with --resume", end.progress.step);
+            super::note(format_args!("stopped after step {}; go on with --resume", end.progress.step));
         }
     }
     writeln!(io::stdout(), "{}", folder.display())?;
