@@ -224,6 +224,24 @@ fn standard_output_that_is_full_is_an_error_and_one_that_is_closed_is_none() {
     assert_eq!((closed.status.code(), closed.stderr), (Some(0), vec![]));
 }
 
+#[test]
+fn a_checkpoint_that_does_not_say_what_images_it_saw_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str], code| stderr_of(train().args(arguments).current_dir(folder.path()), code);
+    run(&["synth", "data", "--categories", "2", "--size", "64", "--train", "4", "--test", "2"], 0);
+    let text = TINY.replace("steps: 0", "steps: 1");
+    let more = "data: {roots: [data]}\nepisodes: {tasks: 1, shots: 2, queries: 2}\n";
+    written(folder.path(), &format!("{text}{more}"));
+    run(&["train", "--config", "config.yaml", "--output", "run"], 0);
+    let progress = folder.path().join("run/checkpoint/progress.yaml");
+    let whole = fs::read_to_string(&progress).unwrap();
+    fs::write(&progress, whole.lines().next().unwrap()).unwrap();
+    let resume = ["train", "--config", "config.yaml", "--output", "run", "--resume", "--steps", "2"];
+    assert!(run(&resume, 1).contains("progress.yaml: does not say what images"));
+    fs::write(&progress, whole).unwrap();
+    run(&resume, 0);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_training_goes_on_where_stderr_is_full() {
