@@ -117,11 +117,11 @@ fn cuda_obstacle(gpu: usize) -> Option<String> {
     }
     // Kernels are compiled where they run, against the toolkit's headers, which Burn looks for in these places.
     let named = std::env::var_os("CUDA_PATH").map(PathBuf::from);
-    let usual = match cfg!(windows) {
-        true => ["C:/Program Files/NVIDIA GPU Computing Toolkit/CUDA"; 2],
-        false => ["/usr/local/cuda", "/opt/cuda"],
+    let usual: &[&str] = match cfg!(windows) {
+        true => &["C:/Program Files/NVIDIA GPU Computing Toolkit/CUDA"],
+        false => &["/usr/local/cuda", "/opt/cuda"],
     };
-    let usual = usual.map(PathBuf::from).into_iter().find(|folder| folder.exists());
+    let usual = usual.iter().map(PathBuf::from).find(|folder| folder.exists());
     let of_distribution = || Path::new("/usr/bin/nvcc").exists().then(|| PathBuf::from("/usr"));
     let header = |toolkit: PathBuf| toolkit.join("include/cuda_runtime.h");
     match named.or(usual).or_else(of_distribution).map(header) {

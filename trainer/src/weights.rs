@@ -34,7 +34,7 @@ pub enum WeightsError {
         source: std::io::Error,
     },
     /// Not safetensors.
-    #[error("{path}: not a safetensors file ({source}); export it again")]
+    #[error("{path}: not a safetensors file ({source}); use another checkpoint")]
     Form {
         /// The file.
         path: String,

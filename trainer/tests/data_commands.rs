@@ -276,6 +276,17 @@ fn a_plan_has_a_valid_config_for_each_family_that_is_left_out() {
 }
 
 #[test]
+fn a_fold_that_leaves_nothing_to_validate_on_is_said() {
+    let folder = with_data();
+    let config = "name: mine\ndata: {roots: [data], validation: [gear_000]}\n";
+    fs::write(folder.path().join("mine.yaml"), config).unwrap();
+    let plan = train(&["plan", "mine.yaml", "-o", "folds"], folder.path()).success();
+    let told = String::from_utf8(plan.get_output().stderr.clone()).unwrap();
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(told.starts_with("gear_000: nothing of data.validation is left"), "{told}");
+}
+
+#[test]
 fn a_preview_draws_episodes_negatives_and_the_samplers_steps() {
     let folder = with_data();
     let config = "input: {height: 32, width: 32}\nbackbone: {widths: [8, 8], strides: [1, 1], feature_channels: 8}\n\

@@ -56,7 +56,12 @@ pub fn run(args: PlanArgs) -> Result<()> {
             .iter()
             .try_for_each(|(fold, text)| replace_file(&folder.join(format!("{fold}.yaml")), text.as_bytes()))
     })?;
-    for fold in folds.keys() {
+    for (fold, of_fold) in &folds {
+        if of_fold.data.validation.is_empty() && !config.data.validation.is_empty() {
+            super::note(format_args!(
+                "{fold}: nothing of data.validation is left, so its training is not validated; name a category of another fold there"
+            ));
+        }
         writeln!(io::stdout(), "{}", args.output.join(format!("{fold}.yaml")).display())?;
     }
     Ok(())
