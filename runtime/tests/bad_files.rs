@@ -35,6 +35,7 @@ fn bundle(name: &str) -> TempDir {
             seed: 0,
             steps: 0,
             data_fingerprint: None,
+            initial_weights: None,
             training: None,
             config,
         },

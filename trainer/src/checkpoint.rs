@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sparsight_runtime::replace::{ReplaceError, replace_directory, replace_file};
+use sparsight_runtime::replace::{ReplaceError, replace_directory, replace_file, sha256_of_file};
 use sparsight_schemas::{Config, ParseError, Valid};
 
 use crate::{
@@ -41,6 +41,9 @@ pub struct Progress {
     pub step: usize,
     /// Fingerprint of the training images; none if the run needed none.
     pub data_fingerprint: Option<String>,
+    /// sha256 of the file of weights that the run began with; none for random ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial_weights: Option<String>,
     /// The best validation so far, as AUROC of positions; none before the first.
     #[serde(default)]
     pub best: Option<f64>,
@@ -84,16 +87,46 @@ pub enum CheckpointError {
     Form(String),
 }
 
+/// The file of the weights to export: that of a checkpoint's folder, or the file itself.
+pub fn weights_file(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join(MODEL) } else { path.to_owned() }
+}
+
 impl Checkpoint {
     /// The start of a run: random weights.
     pub fn random(config: &Valid<Config>, data_fingerprint: Option<String>) -> Self {
-        let mut parameters = random_parameters(&config.backbone, config.seed);
-        parameters.extend(objective_parameters(config));
+        let backbone = random_parameters(&config.backbone, config.seed);
+        Self::start(config, backbone, Progress { data_fingerprint, ..Progress::default() })
+    }
+
+    /// The start of a run from weights that were trained before, in a checkpoint's folder or a file of weights by name.
+    /// What is learned with the backbone and not exported begins as in any run.
+    ///
+    /// # Errors
+    /// A file that can't be read, or does not fit the config's backbone.
+    pub fn from_weights(
+        config: &Valid<Config>,
+        weights: &Path,
+        data_fingerprint: Option<String>,
+    ) -> Result<Self, CheckpointError> {
+        let path = weights_file(weights);
+        let backbone = read_parameters(&path, config.backbone.parameters())?;
+        let initial_weights =
+            Some(sha256_of_file(&path).map_err(|source| CheckpointError::Read { path, source })?);
+        Ok(Self::start(
+            config,
+            backbone,
+            Progress { data_fingerprint, initial_weights, ..Progress::default() },
+        ))
+    }
+
+    fn start(config: &Valid<Config>, backbone: NamedParameters, progress: Progress) -> Self {
+        let parameters = [backbone, objective_parameters(config)].concat();
         Self {
             average: (config.optimizer.averaging > 0.0).then(|| parameters.clone()),
             parameters,
             optimizer: Vec::new(),
-            progress: Progress { data_fingerprint, ..Progress::default() },
+            progress,
             config: config.clone(),
         }
     }

@@ -65,7 +65,7 @@ pub enum Baseline {
     Knn,
     /// The distance of every pixel to the nearest support image's pixel at the same place.
     Difference,
-    /// The energy map of a backbone of random weights: those that the bundle's training began with.
+    /// The energy map of a backbone of random weights: those of the bundle's seed.
     Random,
 }
 

@@ -60,6 +60,8 @@ pub struct Origin {
     pub steps: usize,
     /// Fingerprint of the training images.
     pub data_fingerprint: Option<String>,
+    /// sha256 of the file of weights that the training began with; none for random ones.
+    pub initial_weights: Option<String>,
     /// What the training's log says.
     pub training: Option<TrainingSummary>,
     /// The config of the training; none if it is the one that is exported with.
@@ -100,6 +102,7 @@ pub fn export_bundle(
             seed: trained_with.seed,
             steps: origin.steps,
             data_fingerprint: origin.data_fingerprint,
+            initial_weights: origin.initial_weights,
             training: origin.training,
             config: trained_with.into_raw(),
         },

@@ -5,6 +5,7 @@
 use std::{fs, path::Path};
 
 use assert_cmd::Command;
+use sparsight_runtime::replace::sha256_hex;
 use sparsight_schemas::{BackboneConfig, Config, Manifest, Valid};
 use sparsight_trainer::weights::{random_parameters, to_safetensors};
 
@@ -127,6 +128,36 @@ fn weights_that_do_not_fit_the_config_are_named() {
         assert!(stderr.contains("weights.safetensors") && stderr.contains(named), "{stderr}");
         assert!(!bundle.exists());
     }
+}
+
+#[test]
+fn a_run_that_begins_with_trained_weights_says_which() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str], code| stderr_of(train().args(arguments).current_dir(folder.path()), code);
+    let from = |config: &str, output: &str, weights: &str, code| {
+        written(folder.path(), config);
+        run(&["train", "--config", "config.yaml", "--output", output, "--weights", weights], code)
+    };
+    written(folder.path(), TINY);
+    run(&["train", "--config", "config.yaml", "--output", "first"], 0);
+    let other = format!("{TINY}seed: 9\noptimizer: {{averaging: 0.9}}\n");
+    from(&other, "second", "first/checkpoint", 0);
+    from(&other, "third", "first/checkpoint/model.safetensors", 0);
+
+    let weights = |run: &str| fs::read(folder.path().join(run).join("checkpoint/model.safetensors")).unwrap();
+    assert_eq!(weights("second"), weights("first"));
+    assert_eq!(weights("third"), weights("first"));
+    run(&["export", "--checkpoint", "second/checkpoint", "-o", "bundle"], 0);
+    let manifest = fs::read_to_string(folder.path().join("bundle/manifest.yaml")).unwrap();
+    let manifest = Valid::<Manifest>::parse(&manifest).unwrap();
+    assert_eq!(manifest.provenance.initial_weights, Some(sha256_hex(&weights("first"))));
+
+    let wider = TINY.replace("[8, 8]", "[8, 16]");
+    let error = from(&wider, "fourth", "first/checkpoint", 1);
+    assert!(error.contains("model.safetensors: stage2.conv1.weight has shape"), "{error}");
+    assert!(from(TINY, "fourth", "nowhere", 1).contains("nowhere: "));
+    assert!(!folder.path().join("fourth").exists());
+    run(&["train", "--config", "config.yaml", "--weights", "first/checkpoint", "--resume"], 2);
 }
 
 #[test]

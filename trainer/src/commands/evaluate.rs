@@ -76,7 +76,7 @@ pub struct EvaluateArgs {
     )]
     maps: Vec<MapArg>,
     /// Baselines with the same supports and images: knn (nearest support feature), difference (nearest support pixel),
-    /// random (energy with the weights that training began with).
+    /// random (energy with random weights of the seed).
     #[arg(
         long,
         value_name = "BASELINES",

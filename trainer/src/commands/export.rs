@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use sparsight_runtime::{detector::Detector, verify::verify};
 use sparsight_schemas::{Config, Valid};
 use sparsight_trainer::{
-    checkpoint::{Checkpoint, Progress},
+    checkpoint::{Checkpoint, Progress, weights_file},
     export::{Origin, export_bundle},
     training::summary::summarise,
     weights::read_parameters,
@@ -38,9 +38,8 @@ pub fn run(args: ExportArgs) -> Result<()> {
         let checkpoint = Checkpoint::read(&args.checkpoint)?;
         let trained_with = checkpoint.config;
         let config = config.unwrap_or_else(|| trained_with.clone());
-        let parameters =
-            read_parameters(&args.checkpoint.join("model.safetensors"), config.backbone.parameters())?;
-        let Progress { step: steps, data_fingerprint, .. } = checkpoint.progress;
+        let parameters = read_parameters(&weights_file(&args.checkpoint), config.backbone.parameters())?;
+        let Progress { step: steps, data_fingerprint, initial_weights, .. } = checkpoint.progress;
         // The run's folder is the one around the checkpoint.
         let training = match args
             .checkpoint
@@ -51,7 +50,9 @@ pub fn run(args: ExportArgs) -> Result<()> {
             Some(run) => summarise(run, steps)?,
             None => None,
         };
-        (parameters, config, Origin { steps, data_fingerprint, training, config: Some(trained_with) })
+        let origin =
+            Origin { steps, data_fingerprint, initial_weights, training, config: Some(trained_with) };
+        (parameters, config, origin)
     } else {
         let config = match config {
             Some(config) => config,

@@ -39,6 +39,9 @@ pub struct TrainArgs {
     /// Start anew although the output folder holds a checkpoint
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
+    /// Begin with trained weights in place of random ones: a checkpoint's folder, or a file of weights by name
+    #[arg(long, value_name = "DIR|FILE.safetensors", conflicts_with = "resume")]
+    weights: Option<PathBuf>,
     /// Folder for checkpoint and metrics, in place of the config's training.output
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -97,6 +100,8 @@ pub fn run(args: TrainArgs) -> Result<()> {
             bail!("{}: the run so far used other images; restore them or train anew", folder.display());
         }
         continued(checkpoint, &config, &folder)?
+    } else if let Some(weights) = &args.weights {
+        Checkpoint::from_weights(&config, weights, data_fingerprint)?
     } else {
         Checkpoint::random(&config, data_fingerprint)
     };

@@ -107,6 +107,7 @@ mod tests {
                 seed: 0,
                 steps: 0,
                 data_fingerprint: None,
+                initial_weights: None,
                 training: None,
                 config,
             },

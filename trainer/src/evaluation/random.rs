@@ -1,4 +1,4 @@
-//! The baseline of random weights: the bundle again, with the backbone that its training began with.
+//! The baseline of random weights: the bundle again, with the random weights of its seed.
 
 use sparsight_runtime::{backbone::Options, detector::Detector};
 use sparsight_schemas::{Config, FeatureGeometry, Manifest, Valid};
@@ -18,8 +18,8 @@ pub struct RandomWeights {
 }
 
 impl RandomWeights {
-    /// Exports a bundle like that of `manifest` to a temporary folder, but with the weights that its config and seed
-    /// begin a training with, and opens it.
+    /// Exports a bundle like that of `manifest` to a temporary folder, but with the random weights of its config and
+    /// seed, and opens it.
     pub fn open(manifest: &Manifest, options: &Options) -> Result<Self, EvaluationError> {
         // The manifest is what ships: its settings hold, whatever the weights were trained with.
         let config = Valid::new(Config {
