@@ -84,12 +84,17 @@ pub struct BackboneConfig {
     pub strides: Vec<usize>,
     /// Channels d of the features.
     pub feature_channels: usize,
-    /// Add to the features a linear map of the mean colours around each position, relative to the whole image's: the group
-    /// norms discard how bright a place is, which some defects are told by. Beyond the paper.
+    /// Add to the features a linear map of the mean colours around each position, relative to a centre of the whole image's that a
+    /// defect does not move: the group norms discard how bright a place is, which some defects are told by. Beyond the
+    /// paper.
     pub image_shortcut: bool,
     /// How finely the image shortcut sees: 1 takes one mean colour a position; 2 those of 3 x 3 cells around it, two from one
     /// position to the next; 4 those of 5 x 5. Cells must be an even number of pixels apart.
     pub image_shortcut_cells: usize,
+    /// Let the image shortcut see contrasts too: of each cell and channel the log of the pixels' variance, relative to such a centre.
+    /// Some defects are rougher or smoother than what is around them, and no brighter.
+    #[serde(skip_serializing_if = "std::ops::Not::not")] // bundles that don't need it stay as they were
+    pub image_shortcut_contrast: bool,
 }
 
 /// The sparse coding layer: dictionary, schedule and shrinkage.
@@ -157,6 +162,7 @@ impl Default for BackboneConfig {
             feature_channels: 256,
             image_shortcut: false,
             image_shortcut_cells: 1,
+            image_shortcut_contrast: false,
         }
     }
 }
@@ -181,8 +187,11 @@ impl Default for ScoringConfig {
     }
 }
 
-/// Name of the image shortcut's parameter, \[d,3,1,1\].
+/// Name of the image shortcut's parameter for mean colours, \[d,3,k,k\] with k its side.
 pub const IMAGE_SHORTCUT: &str = "head.shortcut.conv.weight";
+
+/// Name of the one for contrasts, of the same shape.
+pub const CONTRAST_SHORTCUT: &str = "head.contrast.conv.weight";
 
 /// Channels of a layer, at most: a convolution of this many weighs 600 MB.
 const MOST_CHANNELS: usize = 4096;
@@ -233,7 +242,11 @@ impl BackboneConfig {
         block("head.", "conv", "norm", [self.feature_channels, input, 1]);
         if self.image_shortcut {
             let side = self.image_shortcut_side();
-            parameters.push((IMAGE_SHORTCUT.into(), vec![self.feature_channels, 3, side, side]));
+            let shape = vec![self.feature_channels, 3, side, side];
+            parameters.push((IMAGE_SHORTCUT.into(), shape.clone()));
+            if self.image_shortcut_contrast {
+                parameters.push((CONTRAST_SHORTCUT.into(), shape));
+            }
         }
         parameters
     }
@@ -271,6 +284,9 @@ impl BackboneConfig {
         let (cells, stride) = (self.image_shortcut_cells, self.stride());
         if cells == 0 || cells > stride / 2 || !stride.is_multiple_of(2 * cells) {
             return Err(Violation::ImageShortcutCells { cells, stride });
+        }
+        if self.image_shortcut_contrast && !self.image_shortcut {
+            return Err(Violation::ContrastWithoutShortcut);
         }
         Ok(())
     }

@@ -22,6 +22,8 @@ pub enum Violation {
     FeatureChannelsNotInGroups(usize),
     #[error("{cells}; must divide the stride of the features, {stride} pixels, into even numbers of pixels")]
     ImageShortcutCells { cells: usize, stride: usize },
+    #[error("true, without a shortcut that could see them; set image_shortcut to true")]
+    ContrastWithoutShortcut,
     #[error("{0}; must be odd and at most 15")]
     ReceptiveField(usize),
     #[error("{0}; must be odd and at most 15")]
@@ -104,6 +106,7 @@ impl Violation {
             | Self::Tolerance { field, .. } => field,
             Self::StageCount(_) | Self::WidthNotInGroups(_) => "backbone.widths",
             Self::ImageShortcutCells { .. } => "backbone.image_shortcut_cells",
+            Self::ContrastWithoutShortcut => "backbone.image_shortcut_contrast",
             Self::StridesPerStage { .. } | Self::Stride(_) => "backbone.strides",
             Self::FeatureChannelsNotInGroups(_) => "backbone.feature_channels",
             Self::ReceptiveField(_) => "sparse_coding.receptive_field",

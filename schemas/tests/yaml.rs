@@ -51,6 +51,10 @@ const BROKEN_CONFIGS: &[(&str, &str)] = &[
         "backbone.image_shortcut_cells: 9223372036854775809; must divide the stride of the features, 32 pixels, into even \
          numbers of pixels (line 1)",
     ),
+    (
+        "backbone: {image_shortcut_contrast: true}",
+        "backbone.image_shortcut_contrast: true, without a shortcut that could see them; set image_shortcut to true (line 1)",
+    ),
     ("backbone: {strides: [1, 2, 3, 2]}", "backbone.strides: stride 3; must be 1 or 2 (line 1)"),
     (
         "backbone:\n  feature_channels: 20",
@@ -326,6 +330,7 @@ fn configs() -> impl Strategy<Value = Config> {
             feature_channels: 8 * stages.len(),
             image_shortcut: stages.len() % 2 == 1,
             image_shortcut_cells: 2 - stages.len() % 2,
+            image_shortcut_contrast: stages.len() == 3,
         });
     let names = proptest::collection::vec(".*", 0..3);
     (backbone, ".*", any::<u64>(), 16usize..4097, 1e-6f64..10.0, 0.0f64..1.0, names).prop_map(

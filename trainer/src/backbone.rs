@@ -4,9 +4,12 @@
 //! the forward pass, so that one automatic differentiation of it gives the second-order gradients of Langevin
 //! sampling, and one trace of it gives `backbone_vjp.onnx`.
 
-use sparsight_schemas::{BackboneConfig, IMAGE_SHORTCUT, InputConfig, NORM_EPSILON, NORM_GROUPS};
+mod image_shortcut;
+
+use sparsight_schemas::{BackboneConfig, InputConfig, NORM_EPSILON, NORM_GROUPS};
 
 use crate::operations::{Operations, Window};
+use image_shortcut::{ImageShortcut, ShortcutTape};
 
 const POOL: Window = Window { side: 3, stride: 2, padding: 1 };
 
@@ -28,20 +31,6 @@ struct Stage {
     shortcut: Layer,
 }
 
-/// The mean colours of the cells around each position, relative to the whole image's, mixed and added to the features: past
-/// all norms, and past the tanh, which would saturate.
-#[derive(Clone, Debug)]
-struct ImageShortcut {
-    /// From pixels to cells.
-    window: Window,
-    onto: [usize; 2],
-    cells: [usize; 2],
-    /// side^2 / pixels of the image in a window, for each cell: the windows at the borders reach beyond it.
-    coverage: Vec<f64>,
-    /// From cells to positions.
-    mix: Window,
-}
-
 /// A convolution and the group normalisation of its output.
 #[derive(Clone, Debug)]
 struct Layer {
@@ -59,6 +48,7 @@ pub struct Tape<T> {
     stages: Vec<StageTape<T>>,
     head: Normed<T>,
     tanh: T,
+    shortcut: Option<ShortcutTape<T>>,
     /// The features, \[N,d,h,w\].
     pub features: T,
 }
@@ -135,11 +125,14 @@ impl Backbone {
 
         let head = self.head.forward(ops, &x); // [N,d,h,w]
         let tanh = ops.tanh(&head.output);
-        let features = match &self.shortcut {
-            Some(shortcut) => ops.add(&tanh, &shortcut.forward(ops, &normalized)),
-            None => tanh.clone(),
+        let (features, shortcut) = match &self.shortcut {
+            Some(shortcut) => {
+                let (added, tape) = shortcut.forward(ops, &normalized);
+                (ops.add(&tanh, &added), Some(tape))
+            }
+            None => (tanh.clone(), None),
         };
-        Tape { stem, stages, head, tanh, features }
+        Tape { stem, stages, head, tanh, shortcut, features }
     }
 
     /// Gradient in the image \[N,3,H,W\] of the features' product with `features_gradient` \[N,d,h,w\].
@@ -162,48 +155,11 @@ impl Backbone {
 
         let g = ops.transposed_average_pool(&g, POOL, self.stem.to);
         let g = self.stem.vjp(ops, &tape.stem, &ops.elu_vjp(&tape.stem.output, &g));
-        let g = match &self.shortcut {
-            Some(shortcut) => ops.add(&g, &shortcut.vjp(ops, features_gradient)),
-            None => g,
+        let g = match (&self.shortcut, &tape.shortcut) {
+            (Some(shortcut), Some(tape)) => ops.add(&g, &shortcut.vjp(ops, tape, features_gradient)),
+            _ => g,
         };
         ops.affine(&g, 2.0, 0.0)
-    }
-}
-
-impl ImageShortcut {
-    /// Cells in equal steps, one of them centred on each position, one pixel wider than what lies between them.
-    fn new(image: [usize; 2], config: &BackboneConfig) -> Self {
-        let step = config.stride() / config.image_shortcut_cells;
-        let window = Window::centred(step + 1, step);
-        let cells = window.apply(image);
-        let covered = |cell: usize, pixels: usize| {
-            let centre = cell * step;
-            (centre + step / 2 + 1).min(pixels) - centre.saturating_sub(step / 2)
-        };
-        let area = (window.side * window.side) as f64;
-        let coverage = (0..cells[0])
-            .flat_map(|y| (0..cells[1]).map(move |x| (y, x)))
-            .map(|(y, x)| area / (covered(y, image[0]) * covered(x, image[1])) as f64)
-            .collect();
-        let mix = Window::centred(config.image_shortcut_side(), config.image_shortcut_cells);
-        Self { window, onto: image, cells, coverage, mix }
-    }
-
-    /// W (c - mean(c)), c being the cells' mean colours: \[N,3,H,W\] to \[N,d,h,w\]. Without the image's own level, which
-    /// changes with its exposure.
-    fn forward<O: Operations>(&self, ops: &O, x: &O::Tensor) -> O::Tensor {
-        let means = ops.mul(&ops.average_pool(x, self.window), &ops.plane(&self.coverage, self.cells));
-        let relative = ops.sub(&means, &ops.mean(&means));
-        ops.convolution(&relative, &ops.parameter(IMAGE_SHORTCUT), self.mix)
-    }
-
-    /// The transpose of `forward`, which is linear.
-    fn vjp<O: Operations>(&self, ops: &O, g: &O::Tensor) -> O::Tensor {
-        let weight = ops.parameter(IMAGE_SHORTCUT);
-        let g = ops.transposed_convolution(g, &weight, self.mix, self.cells);
-        let g = ops.sub(&g, &ops.mean(&g));
-        let g = ops.mul(&g, &ops.plane(&self.coverage, self.cells));
-        ops.transposed_average_pool(&g, self.window, self.onto)
     }
 }
 

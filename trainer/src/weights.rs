@@ -10,7 +10,7 @@ use burn::{
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use sparsight_schemas::{BackboneConfig, IMAGE_SHORTCUT};
+use sparsight_schemas::{BackboneConfig, CONTRAST_SHORTCUT, IMAGE_SHORTCUT};
 
 use crate::operations::burn::BurnOperations;
 
@@ -106,7 +106,8 @@ pub fn random_parameters(config: &BackboneConfig, seed: u64) -> NamedParameters 
         let count = shape.iter().product();
         let values = match shape[..] {
             [_, input, height, width] => {
-                let gain = if name == IMAGE_SHORTCUT { SHORTCUT_GAIN } else { 1.0 };
+                let past_norms = name == IMAGE_SHORTCUT || name == CONTRAST_SHORTCUT;
+                let gain = if past_norms { SHORTCUT_GAIN } else { 1.0 };
                 let bound = gain * (6.0 / (input * height * width) as f64).sqrt();
                 (0..count).map(|_| (bound * (2.0 * rng.random::<f64>() - 1.0)) as f32).collect()
             }

@@ -34,6 +34,7 @@ fn config(data: &Path) -> Valid<Config> {
             strides: vec![1, 2],
             feature_channels: 16,
             image_shortcut: true,
+            image_shortcut_contrast: true,
             ..BackboneConfig::default()
         },
         data: DataConfig {

@@ -1,12 +1,12 @@
-//! The image shortcut against what it is defined as: means over cells of the image, relative to their own mean, mixed and
-//! added to the features; its vector-Jacobian product against automatic differentiation of the forward pass.
+//! The image shortcut against what it is defined as: mean colours and contrasts of cells of the image, relative to their centre,
+//! mixed and added to the features; its vector-Jacobian product against automatic differentiation of the forward pass.
 
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 use burn::{backend::Autodiff, tensor::Tensor};
 use burn_ndarray::NdArray;
-use ndarray::{Array4, s};
-use sparsight_schemas::{BackboneConfig, FeatureGeometry, IMAGE_SHORTCUT, InputConfig};
+use ndarray::{Array2, Array4, ArrayView2, s};
+use sparsight_schemas::{BackboneConfig, CONTRAST_SHORTCUT, FeatureGeometry, IMAGE_SHORTCUT, InputConfig};
 use sparsight_trainer::{
     arrays::to_tensor,
     backbone::Backbone,
@@ -19,7 +19,7 @@ type Tracked = Autodiff<Plain>;
 const INPUT: [usize; 2] = [37, 50];
 
 /// A shortcut of so many cells; none for 0.
-fn config(cells: usize) -> (InputConfig, BackboneConfig) {
+fn config(cells: usize, contrast: bool) -> (InputConfig, BackboneConfig) {
     let input = InputConfig { height: INPUT[0], width: INPUT[1], ..InputConfig::default() };
     let backbone = BackboneConfig {
         widths: vec![8, 16],
@@ -27,14 +27,16 @@ fn config(cells: usize) -> (InputConfig, BackboneConfig) {
         feature_channels: 8,
         image_shortcut: cells > 0,
         image_shortcut_cells: cells.max(1),
+        image_shortcut_contrast: contrast,
     };
     (input, backbone)
 }
 
-/// Smooth, different in every channel and image, in \[0, 1\].
+/// Smooth, different in every channel and image, in \[0, 1\], and dark in more places than bright, so that a mean is no centre.
 fn images() -> Array4<f32> {
     Array4::from_shape_fn((2, 3, INPUT[0], INPUT[1]), |(n, c, y, x)| {
-        0.5 + 0.5 * ((n * 7 + c * 3) as f32 + 0.31 * y as f32 - 0.17 * (x * (c + 1)) as f32).sin()
+        let wave = ((n * 7 + c * 3) as f32 + 0.31 * y as f32 - 0.17 * (x * (c + 1)) as f32).sin();
+        (0.5 + 0.5 * wave).powi(3)
     })
 }
 
@@ -42,15 +44,34 @@ fn values(tensor: Tensor<Plain, 4>) -> Vec<f64> {
     tensor.into_data().iter::<f64>().collect()
 }
 
-#[test]
-fn the_shortcut_adds_a_mix_of_the_mean_colours_around_each_position() {
-    [1, 2, 4].into_iter().for_each(mixes_the_mean_colours_of_cells);
+/// What lies around a channel's centre, which is found as the documentation says: the mean, then two means by 1 / (1 + r^2), r in
+/// units of 0.1.
+fn less_their_centre(plane: ArrayView2<f64>) -> Array2<f64> {
+    let mean = plane.mean().unwrap();
+    let centre = (0..2).fold(mean, |centre, _| {
+        let weight = |value: f64| 1.0 / (1.0 + ((value - centre) / 0.1).powi(2));
+        plane.iter().map(|x| weight(*x) * x).sum::<f64>() / plane.iter().map(|x| weight(*x)).sum::<f64>()
+    });
+    assert!((centre - mean).abs() > 1e-3, "the centre is not the mean");
+    plane.mapv(|value| value - centre)
 }
 
-fn mixes_the_mean_colours_of_cells(cells: usize) {
-    let (input, with) = config(cells);
+#[test]
+fn the_shortcut_adds_a_mix_of_the_mean_colours_around_each_position() {
+    [1, 2, 4].into_iter().for_each(|cells| mixes_what_cells_have(cells, false));
+}
+
+#[test]
+fn and_of_the_contrasts_there() {
+    [1, 2].into_iter().for_each(|cells| mixes_what_cells_have(cells, true));
+}
+
+fn mixes_what_cells_have(cells: usize, contrast: bool) {
+    let (input, with) = config(cells, contrast);
     let parameters = random_parameters(&with, 3);
-    let (_, shape, mix) = parameters.iter().find(|(name, _, _)| name == IMAGE_SHORTCUT).unwrap();
+    let mix_of = |parameter: &str| parameters.iter().find(|(name, _, _)| name == parameter);
+    let (_, shape, mix) = mix_of(IMAGE_SHORTCUT).unwrap();
+    assert_eq!(mix_of(CONTRAST_SHORTCUT).is_some(), contrast);
     let side = shape[2] as isize; // [d,3,side,side]
     assert_eq!((shape[2], shape[3]), if cells == 1 { (1, 1) } else { (cells + 1, cells + 1) });
     let weights: Weights<Plain> = Weights::from_parameters(&parameters, &Default::default());
@@ -58,7 +79,7 @@ fn mixes_the_mean_colours_of_cells(cells: usize) {
     let features = |config: &BackboneConfig| {
         values(Backbone::new(&input, config).forward(&weights.operations(), &image).features)
     };
-    let (with_it, without) = (features(&with), features(&config(0).1));
+    let (with_it, without) = (features(&with), features(&config(0, false).1));
 
     let FeatureGeometry { channels, height, width, stride } = FeatureGeometry::new(&input, &with);
     let step = stride / cells;
@@ -68,31 +89,49 @@ fn mixes_the_mean_colours_of_cells(cells: usize) {
     };
     let count = INPUT.map(|pixels| pixels.div_ceil(step));
     let images = images().mapv(f64::from);
-    let colour_at = |n: usize, y: usize, x: usize| -> Vec<f64> {
-        let window = images.slice(s![n, .., around(y, INPUT[0]), around(x, INPUT[1])]);
-        window.outer_iter().map(|plane| 2.0 * plane.mean().unwrap() - 1.0).collect()
+    let of_cells = |value: fn(&[f64]) -> f64| {
+        let mut cells = Array4::from_shape_fn((2, 3, count[0], count[1]), |(n, c, y, x)| {
+            let window = images.slice(s![n, c, around(y, INPUT[0]), around(x, INPUT[1])]);
+            value(&window.iter().map(|pixel| 2.0 * pixel - 1.0).collect::<Vec<_>>())
+        });
+        for mut image in cells.outer_iter_mut() {
+            for mut plane in image.outer_iter_mut() {
+                let relative = less_their_centre(plane.view());
+                plane.assign(&relative);
+            }
+        }
+        cells
     };
-    let mut colours = Array4::from_shape_fn((2, 3, count[0], count[1]), |(n, c, y, x)| colour_at(n, y, x)[c]);
-    for mut plane in colours.outer_iter_mut() {
-        plane.outer_iter_mut().for_each(|mut plane| plane -= plane.mean().unwrap());
+    let mean = |pixels: &[f64]| pixels.iter().sum::<f64>() / pixels.len() as f64;
+    let mut mixes = vec![(mix, of_cells(mean))];
+    if let Some((_, _, mix)) = mix_of(CONTRAST_SHORTCUT) {
+        let contrast = |pixels: &[f64]| {
+            let mean = pixels.iter().sum::<f64>() / pixels.len() as f64;
+            let variance = pixels.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / pixels.len() as f64;
+            0.05 * (variance + 4e-4).ln()
+        };
+        mixes.push((mix, of_cells(contrast)));
     }
     // Beyond the image there is nothing but the image's level.
-    let relative = |n: usize, c: usize, y: isize, x: isize| {
+    let at = |cells: &Array4<f64>, n: usize, c: usize, y: isize, x: isize| {
         let place = (usize::try_from(y).ok(), usize::try_from(x).ok());
         let (Some(y), Some(x)) = place else { return 0.0 };
-        colours.get((n, c, y, x)).copied().unwrap_or(0.0)
+        cells.get((n, c, y, x)).copied().unwrap_or(0.0)
     };
     let mut compared = 0;
     for (i, (n, d, y, x)) in ndarray::indices((2, channels, height, width)).into_iter().enumerate() {
         let [top, left] = [y, x].map(|place| (place * cells) as isize - side / 2);
-        let square = ndarray::indices((3, side as usize, side as usize))
-            .into_iter()
-            .zip(&mix[d * 3 * (side * side) as usize..]);
-        let added: f64 = square
-            .map(|((c, ky, kx), weight)| {
-                f64::from(*weight) * relative(n, c, top + ky as isize, left + kx as isize)
-            })
-            .sum();
+        let added_by = |(mix, cells): &(&Vec<f32>, Array4<f64>)| -> f64 {
+            let square = ndarray::indices((3, side as usize, side as usize)).into_iter();
+            let weights = &mix[d * 3 * (side * side) as usize..];
+            square
+                .zip(weights)
+                .map(|((c, ky, kx), weight)| {
+                    f64::from(*weight) * at(cells, n, c, top + ky as isize, left + kx as isize)
+                })
+                .sum()
+        };
+        let added: f64 = mixes.iter().map(added_by).sum();
         let expected = without[i] + added;
         assert!((with_it[i] - expected).abs() < 1e-9, "{:?}: {} {expected}", (n, d, y, x), with_it[i]);
         compared += usize::from(added.abs() > 0.1);
@@ -102,11 +141,13 @@ fn mixes_the_mean_colours_of_cells(cells: usize) {
 
 #[test]
 fn its_vjp_is_the_gradient_of_the_forward_pass() {
-    [1, 4].into_iter().for_each(its_vjp_is_the_gradient_with_cells);
+    [(1, false), (4, false), (1, true), (2, true)].into_iter().for_each(|(cells, contrast)| {
+        its_vjp_is_the_gradient(cells, contrast);
+    });
 }
 
-fn its_vjp_is_the_gradient_with_cells(cells: usize) {
-    let (input, config) = config(cells);
+fn its_vjp_is_the_gradient(cells: usize, contrast: bool) {
+    let (input, config) = config(cells, contrast);
     let parameters = random_parameters(&config, 4);
     let layers = Backbone::new(&input, &config);
     let device = Default::default();

@@ -76,6 +76,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
         |(stages, cells, d, height, width, batch, seed)| {
             let (widths, strides) = stages.into_iter().unzip();
             let (image_shortcut, image_shortcut_cells) = (cells > 0, cells.max(1));
+            let image_shortcut_contrast = image_shortcut && seed % 2 == 0;
             let feature_channels = 8 * d;
             Shape {
                 input: InputConfig { height, width, resize: ResizeFilter::default() },
@@ -85,6 +86,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
                     feature_channels,
                     image_shortcut,
                     image_shortcut_cells,
+                    image_shortcut_contrast,
                 },
                 batch,
                 seed,

@@ -122,4 +122,12 @@ impl<B: Backend> Operations for BurnOperations<B> {
     fn tanh(&self, x: &Tensor<B, 4>) -> Tensor<B, 4> {
         x.clone().tanh()
     }
+
+    fn log(&self, x: &Tensor<B, 4>) -> Tensor<B, 4> {
+        x.clone().log()
+    }
+
+    fn reciprocal(&self, x: &Tensor<B, 4>) -> Tensor<B, 4> {
+        x.clone().recip()
+    }
 }

@@ -83,4 +83,10 @@ pub trait Operations {
 
     /// tanh(x).
     fn tanh(&self, x: &Self::Tensor) -> Self::Tensor;
+
+    /// ln(x).
+    fn log(&self, x: &Self::Tensor) -> Self::Tensor;
+
+    /// 1 / x.
+    fn reciprocal(&self, x: &Self::Tensor) -> Self::Tensor;
 }

@@ -227,7 +227,7 @@ impl Operations for OnnxOperations<'_> {
         let centred = self.sub(x, &self.mean(x));
         let variance = self.mean(&self.mul(&centred, &centred));
         let deviation = self.node("Sqrt", &[&self.affine(&variance, 1.0, epsilon)], vec![]);
-        (standardized, self.node("Reciprocal", &[&deviation], vec![]))
+        (standardized, self.reciprocal(&deviation))
     }
 
     fn standardize_vjp(&self, s: &String, r: &String, v: &String) -> String {
@@ -252,5 +252,13 @@ impl Operations for OnnxOperations<'_> {
 
     fn tanh(&self, x: &String) -> String {
         self.node("Tanh", &[x], vec![])
+    }
+
+    fn log(&self, x: &String) -> String {
+        self.node("Log", &[x], vec![])
+    }
+
+    fn reciprocal(&self, x: &String) -> String {
+        self.node("Reciprocal", &[x], vec![])
     }
 }
