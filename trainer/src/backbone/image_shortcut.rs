@@ -1,5 +1,6 @@
 //! What reaches the features past all norms, and past the tanh, which would saturate: how bright the image is around each
-//! position, and how much it varies there, both relative to the whole image. What mixes them is learned.
+//! position, and how much it varies there, both relative to the whole image. What mixes them is learned. The layers with norms
+//! are the backbone's, not here.
 
 use sparsight_schemas::{BackboneConfig, CONTRAST_SHORTCUT, IMAGE_SHORTCUT};
 
@@ -34,16 +35,16 @@ pub struct ShortcutTape<T> {
     contrast: Option<Contrast<T>>,
 }
 
-/// Values of cells and their centre.
+/// Values of cells and their centre. Cells are h x w, whatever the positions are.
 struct Centred<T> {
-    values: T,              // [N,3,H,W]
+    values: T,              // [N,3,h,w]
     steps: Vec<Weighed<T>>, // to the centre
 }
 
 /// One step towards the centre.
 struct Weighed<T> {
-    distances: T,    // [N,3,H,W], in units of CENTRE_SCALE
-    weights: T,      // [N,3,H,W], 1 / (1 + distances^2)
+    distances: T,    // [N,3,h,w], in units of CENTRE_SCALE
+    weights: T,      // [N,3,h,w], 1 / (1 + distances^2)
     inverse_mean: T, // [N,3,1,1], of the weights
     centre: T,       // [N,3,1,1], that it leads to
 }
@@ -119,8 +120,9 @@ impl ImageShortcut {
     }
 }
 
-/// x - centre(x): of each channel, a centre that a defect does not move, as it does a mean. From the mean on, each step weighs the cells by
-/// 1 / (1 + r^2), r being the distance from the centre in units of [`CENTRE_SCALE`], and takes their weighted mean.
+/// x - centre(x), for each channel: a defect hardly moves the centre, as it does a mean. From the mean on, each step weighs
+/// the cells by 1 / (1 + r^2), r being the distance from the centre before it in units of [`CENTRE_SCALE`], and takes their
+/// weighted mean.
 fn centred<O: Operations>(ops: &O, x: &O::Tensor) -> (O::Tensor, Centred<O::Tensor>) {
     let mut centre = ops.mean(x);
     let mut steps = Vec::new();
