@@ -45,6 +45,7 @@ fn it_was_trained_as_the_committed_config_says_and_tells_how_that_went() {
     assert_eq!(provenance.config, config);
     assert_eq!((provenance.steps, provenance.seed), (config.training.steps, config.seed));
     assert!(provenance.data_fingerprint.is_some());
+    assert_eq!(provenance.initial_weights, None); // which may have seen what it was not trained on
     let training = provenance.training.unwrap();
     assert!(training.last_loss < training.first_loss && training.seconds > 0.0, "{training:?}");
 }

@@ -63,7 +63,8 @@ pub struct Provenance {
     pub steps: usize,
     /// sha256 over the names and hashes of the training images; none for weights that came from elsewhere.
     pub data_fingerprint: Option<String>,
-    /// sha256 of the file of weights that the run began with; none for random ones of the seed.
+    /// sha256 of the file of weights that the run began with; none for random ones of the seed, and for weights that came from
+    /// elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_weights: Option<String>,
     /// What the run's log says; none for weights that came from elsewhere.

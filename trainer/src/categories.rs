@@ -54,8 +54,8 @@ pub enum CategoryError {
     NoTrainImages(PathBuf),
     #[error("{} and {}: two categories of one name; rename or exclude one", .0.display(), .1.display())]
     SameName(PathBuf, PathBuf),
-    #[error("no category is named {name:?}; there are {known}")]
-    UnknownName { name: String, known: String },
+    #[error("no category is named {name:?}, as data.{key} asks for; there are {known}")]
+    UnknownName { key: &'static str, name: String, known: String },
     #[error("{path}: line {line} is not object,split,label,image,mask; get the data set's own file", path = .path.display())]
     Split { path: PathBuf, line: usize },
     #[error("every category is excluded; there are {0}")]
@@ -93,9 +93,12 @@ type Folders = BTreeMap<String, (Layout, PathBuf)>;
 
 fn known_folders(data: &DataConfig) -> Result<Folders, CategoryError> {
     let folders = category_folders(&data.roots)?;
-    let mut named = data.include.iter().chain(&data.exclude).chain(&data.validation);
-    match named.find(|name| !folders.contains_key(*name)) {
-        Some(name) => Err(CategoryError::UnknownName { name: name.clone(), known: listed(&folders) }),
+    let keys = [("include", &data.include), ("exclude", &data.exclude), ("validation", &data.validation)];
+    let mut named = keys.into_iter().flat_map(|(key, names)| names.iter().map(move |name| (key, name)));
+    match named.find(|(_, name)| !folders.contains_key(*name)) {
+        Some((key, name)) => {
+            Err(CategoryError::UnknownName { key, name: name.clone(), known: listed(&folders) })
+        }
         None => Ok(folders),
     }
 }
@@ -358,8 +361,11 @@ mod tests {
             (data(&at("nothing"), &[], &[]), "nothing: no categories found"),
             (data(&at("a"), &[], &[]), "itself a category"),
             (data(root.path(), &[], &[]), "good: no images"),
-            (data(root.path(), &["b"], &[]), "no category is named \"b\"; there are a, empty"),
-            (data(root.path(), &["a"], &["c"]), "no category is named \"c\""),
+            (
+                data(root.path(), &["b"], &[]),
+                "no category is named \"b\", as data.include asks for; there are a, empty",
+            ),
+            (data(root.path(), &["a"], &["c"]), "no category is named \"c\", as data.exclude asks for"),
             (data(root.path(), &["a"], &["a"]), "every category is excluded"),
             (two_roots, "two categories of one name"),
         ];

@@ -39,7 +39,7 @@ pub struct TrainArgs {
     /// Start anew although the output folder holds a checkpoint
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
-    /// Begin with trained weights in place of random ones: a checkpoint's folder, or a file of weights by name
+    /// Begin with trained weights of the backbone in place of random ones: a checkpoint's folder, or a file of weights by name
     #[arg(long, value_name = "DIR|FILE.safetensors", conflicts_with = "resume")]
     weights: Option<PathBuf>,
     /// Folder for checkpoint and metrics, in place of the config's training.output
@@ -82,13 +82,19 @@ pub fn run(args: TrainArgs) -> Result<()> {
         super::note(format_args!("training on the CPU: {note}"));
     }
 
-    let categories = if config.training.steps > 0 { read_categories(&config.data)? } else { Vec::new() };
+    let of_config = || args.config.display().to_string();
+    let categories = match config.training.steps {
+        0 => Vec::new(),
+        _ => read_categories(&config.data).with_context(of_config)?,
+    };
     let anomalies = config.negatives.anomalies > 0.0;
     let data_fingerprint =
         if categories.is_empty() { None } else { Some(fingerprint(&categories, anomalies)?) };
     let checkpoint = if args.resume {
-        let checkpoint = Checkpoint::read(&folder)?;
-        if checkpoint.progress.step > 0 && checkpoint.progress.data_fingerprint.is_none() {
+        let mut checkpoint = Checkpoint::read(&folder)?;
+        if checkpoint.progress.step == 0 {
+            checkpoint.progress.data_fingerprint = data_fingerprint.clone(); // it has used no images so far
+        } else if checkpoint.progress.data_fingerprint.is_none() {
             bail!(
                 "{}: does not say what images the run used, so it is damaged; put the run's best in the place of checkpoint, or train anew with --overwrite",
                 folder.join("progress.yaml").display()
@@ -123,7 +129,8 @@ pub fn run(args: TrainArgs) -> Result<()> {
             }
             super::note("finishing the step; once more to stop without a checkpoint");
         })?;
-        let validator = Validator::new(read_validation_categories(&config.data)?, &config)?;
+        let validator =
+            Validator::new(read_validation_categories(&config.data).with_context(of_config)?, &config)?;
         let sampler = EpisodeSampler::new(categories, &config)?;
         if args.overwrite {
             run.remove().map_err(in_the_way)?;
