@@ -2,6 +2,7 @@
 //! from it each time, so that shots can be added and removed exactly.
 
 mod changes;
+mod density;
 mod fault;
 mod left_out;
 mod rules;
@@ -9,13 +10,14 @@ mod selection;
 
 use std::{fs, io, path::Path};
 
+use density::densities;
 pub use fault::{DictionaryError, DictionaryFault};
 use left_out::Pool;
-use ndarray::{Array2, Array3, Array4, Axis, s};
+use ndarray::{Array2, Array3, Array4, ArrayView4, Axis, s};
 use safetensors::SafeTensors;
 pub use selection::AtomSelection;
 use serde::{Deserialize, Serialize};
-use sparsight_schemas::{Poses, ScoringConfig, SparseCodingConfig};
+use sparsight_schemas::{AtomSampling, Poses, ScoringConfig, SparseCodingConfig};
 
 use crate::{
     bundle::Bundle,
@@ -87,6 +89,8 @@ struct Header {
     max_atoms: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
+    #[serde(default, skip_serializing_if = "AtomSampling::is_uniform")]
+    atom_sampling: AtomSampling,
     /// Only where no calibration says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     false_alarm_rate: Option<f64>,
@@ -143,6 +147,7 @@ impl Dictionary {
             roi: self.roi.is_some(),
             max_atoms: self.selection.map(|selection| selection.max_atoms),
             seed: self.selection.map(|selection| selection.seed),
+            atom_sampling: self.selection.map_or_else(AtomSampling::default, |selection| selection.sampling),
             false_alarm_rate: self.calibration.is_none().then_some(self.false_alarm_rate),
             calibration: self.calibration.clone(),
         };
@@ -166,7 +171,9 @@ impl Dictionary {
         let header: Header = serde_json::from_str(&text).map_err(DictionaryFault::Metadata)?;
         let selection = match (header.max_atoms, header.seed) {
             (None, None) => None,
-            (Some(max_atoms), Some(seed)) => Some(AtomSelection { max_atoms, seed }),
+            (Some(max_atoms), Some(seed)) => {
+                Some(AtomSelection { max_atoms, seed, sampling: header.atom_sampling })
+            }
             _ => return Err(DictionaryFault::Selection),
         };
         let tensors = SafeTensors::deserialize(bytes).map_err(TensorError::from)?;
@@ -259,10 +266,23 @@ impl Dictionary {
         match self.selection {
             Some(selection) if selection.max_atoms < all => {
                 let shots = self.shots.iter().map(|shot| shot.sha256.as_str());
-                selection.order(shots, self.positions_of_shot())
+                let densities = (!selection.sampling.is_uniform()).then(|| self.densities());
+                selection.order(shots, self.positions_of_shot(), densities.as_deref())
             }
             _ => (0..all).collect(),
         }
+    }
+
+    /// The density of each position that counts, among those of its image.
+    fn densities(&self) -> Vec<f64> {
+        let of_image = |features: ArrayView4<f32>| {
+            let mut rows = unfold(features, 1);
+            if let Some(roi) = &self.roi {
+                rows = roi.rows(&rows);
+            }
+            densities(rows)
+        };
+        self.support_features.axis_chunks_iter(Axis(0), 1).flat_map(of_image).collect()
     }
 
     /// The unfolded support features of `positions`, which ascend. No more than one image is unfolded at a time: of many,

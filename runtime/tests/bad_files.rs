@@ -14,7 +14,10 @@ use sparsight_runtime::{
     roi::Roi,
     tensors,
 };
-use sparsight_schemas::{BUNDLE_FILES, Config, FeatureGeometry, Manifest, Poses, Provenance, Tolerances};
+use sparsight_schemas::{
+    AtomSampling, BUNDLE_FILES, Config, FeatureGeometry, Manifest, Poses, Provenance, SparseCodingConfig,
+    Tolerances,
+};
 use tempfile::TempDir;
 
 /// A bundle whose files are whole, though no graphs.
@@ -153,7 +156,7 @@ fn a_dictionary_comes_back_as_it_was_written_and_always_as_the_same_bytes() {
     let roi = Roi::from_inside(ndarray::array![[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]]).unwrap();
     let mut written = Dictionary {
         roi: Some(roi),
-        selection: Some(AtomSelection { max_atoms: 7, seed: 3 }),
+        selection: Some(AtomSelection { max_atoms: 7, seed: 3, sampling: AtomSampling::InverseDensity }),
         ..dictionary(&bundle)
     };
     written.calibrate(&bundle).unwrap();
@@ -165,16 +168,44 @@ fn a_dictionary_comes_back_as_it_was_written_and_always_as_the_same_bytes() {
 }
 
 #[test]
-fn a_selection_of_atoms_depends_on_its_seed_alone() {
+fn a_selection_of_atoms_depends_on_its_seed_and_sampling_alone() {
     let folder = bundle("a");
     let bundle = Bundle::open(folder.path()).unwrap();
-    let atoms = |seed| {
-        let selection = Some(AtomSelection { max_atoms: 7, seed });
+    let atoms = |seed, sampling| {
+        let selection = Some(AtomSelection { max_atoms: 7, seed, sampling });
         let atoms = Dictionary { selection, ..dictionary(&bundle) }.atoms(&bundle.manifest.sparse_coding);
         atoms.dictionary().to_owned()
     };
-    assert_eq!(atoms(1), atoms(1));
-    assert_ne!(atoms(1), atoms(2));
+    for sampling in [AtomSampling::Uniform, AtomSampling::InverseDensity] {
+        assert_eq!(atoms(1, sampling), atoms(1, sampling));
+        assert_ne!(atoms(1, sampling), atoms(2, sampling));
+    }
+}
+
+#[test]
+fn rare_directions_become_atoms_first_where_sampling_is_by_inverse_density() {
+    let folder = bundle("a");
+    let bundle = Bundle::open(folder.path()).unwrap();
+    // The first position of each shot has the direction of channel 1, its 5 others that of channel 0.
+    let direction = |y: usize, x: usize| usize::from((y, x) == (0, 0));
+    let support_features =
+        Array4::from_shape_fn((3, 4, 2, 3), |(_, c, y, x)| if c == direction(y, x) { 0.5 } else { 0.0 });
+    let rare = |seed, sampling, roi: Option<&Roi>| {
+        let selection = Some(AtomSelection { max_atoms: 3, seed, sampling });
+        let (roi, support_features) = (roi.cloned(), support_features.clone());
+        let whole = Dictionary { selection, roi, support_features, ..dictionary(&bundle) };
+        let config = SparseCodingConfig { receptive_field: 1, ..bundle.manifest.sparse_coding };
+        whole.unfolded(&config).column(1).iter().filter(|value| **value > 0.0).count()
+    };
+    let total = |sampling, roi| (0..100).map(|seed| rare(seed, sampling, roi)).sum::<usize>();
+    // Uniformly, each of 300 draws has one of 3 in 18: 50, with a standard deviation of 6.
+    assert!((25..75).contains(&total(AtomSampling::Uniform, None)));
+    // By weights of (6 / 5)^2 and 6^2, one of the rare ones has 108 of 130, of those that are left 72 of 94, then 36 of 58.
+    assert!(total(AtomSampling::InverseDensity, None) > 200);
+    // Positions that do not count are no crowd: of two that do, each direction is as rare, 3 of 6.
+    let two = Roi::from_inside(ndarray::array![[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]).unwrap();
+    let found = total(AtomSampling::InverseDensity, Some(&two));
+    assert!((110..190).contains(&found), "{found}");
 }
 
 #[test]
@@ -267,7 +298,10 @@ fn a_dictionary_that_contradicts_itself_is_neither_written_nor_read() {
             "same content",
         ),
         (
-            Dictionary { selection: Some(AtomSelection { max_atoms: 0, seed: 0 }), ..whole.clone() },
+            Dictionary {
+                selection: Some(AtomSelection { max_atoms: 0, seed: 0, sampling: AtomSampling::Uniform }),
+                ..whole.clone()
+            },
             "max_atoms",
         ),
         (Dictionary { calibration: Some(calibration), ..whole.clone() }, "2 scores for 3 shots"),

@@ -21,7 +21,7 @@ use sparsight_runtime::{
     dictionary::{AtomSelection, Dictionary, Shot},
     replace::sha256_hex,
 };
-use sparsight_schemas::Poses;
+use sparsight_schemas::{AtomSampling, Poses};
 
 #[path = "../fuzz/src/lib.rs"]
 mod promises;
@@ -255,7 +255,7 @@ fn no_dictionary_breaks_a_promise() {
         support_features: Array4::from_shape_fn((2, 16, 4, 4), |(n, c, y, x)| {
             ((n * 256 + c * 16 + y * 4 + x) as f32).sin()
         }),
-        selection: Some(AtomSelection { max_atoms: 7, seed: 3 }),
+        selection: Some(AtomSelection { max_atoms: 7, seed: 3, sampling: AtomSampling::InverseDensity }),
         shot_maps: None,
         roi: None,
         false_alarm_rate: 0.1,

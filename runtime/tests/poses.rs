@@ -14,7 +14,7 @@ use sparsight_runtime::{
     replace::sha256_hex,
     sparse_coding::Coder,
 };
-use sparsight_schemas::Poses;
+use sparsight_schemas::{AtomSampling, Poses};
 
 const KINDS: [Poses; 3] = [Poses::Flips, Poses::Rotations, Poses::All];
 
@@ -43,7 +43,7 @@ fn support(detector: &Detector, shots: usize) -> Vec<SupportImage> {
 }
 
 fn adaptation(poses: Poses, max_atoms: usize) -> Adaptation {
-    let selection = Some(AtomSelection { max_atoms, seed: 5 });
+    let selection = Some(AtomSelection { max_atoms, seed: 5, sampling: AtomSampling::InverseDensity });
     Adaptation { poses, selection, ..Adaptation::default() }
 }
 

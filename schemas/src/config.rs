@@ -1,12 +1,14 @@
-//! The config as it is written in YAML: the model, with its defaults and what makes it valid. On what it is trained is
-//! `config::episodes`'s, how `config::training`'s.
+//! The config as it is written in YAML: the model, with its defaults and what makes it valid. The layer of sparse coding is
+//! `config::sparse_coding`'s; on what a model is trained is `config::episodes`'s, how `config::training`'s.
 
 mod episodes;
+mod sparse_coding;
 mod training;
 
 pub use episodes::{
     AugmentationConfig, DataConfig, EpisodeConfig, NegativeKinds, NegativesConfig, PatchShape,
 };
+pub use sparse_coding::{AtomSampling, Shrinkage, SparseCodingConfig};
 pub use training::{LangevinConfig, LearningRateSchedule, ObjectiveConfig, OptimizerConfig, TrainingConfig};
 
 use serde::{Deserialize, Serialize};
@@ -85,51 +87,17 @@ pub struct BackboneConfig {
     /// Channels d of the features.
     pub feature_channels: usize,
     /// Add to the features a linear map of the mean colours around each position, relative to a centre of the whole image's that a
-    /// defect does not move: the group norms discard how bright a place is, which some defects are told by. Beyond the
+    /// defect hardly moves: the group norms discard how bright a place is, which some defects are told by. Beyond the
     /// paper.
     pub image_shortcut: bool,
     /// How finely the image shortcut sees: 1 takes one mean colour a position; 2 those of 3 x 3 cells around it, two from one
     /// position to the next; 4 those of 5 x 5. Cells must be an even number of pixels apart.
     pub image_shortcut_cells: usize,
     /// Let the image shortcut see contrasts too: of each cell and channel the log of the pixels' variance, relative to such a centre.
-    /// Some defects are rougher or smoother than what is around them, and no brighter.
+    /// Some defects are rougher or smoother than what is around them, and no brighter. Beyond the paper.
+    #[cfg_attr(feature = "json-schema", schemars(extend("default" = false)))]
     #[serde(skip_serializing_if = "std::ops::Not::not")] // bundles that don't need it stay as they were
     pub image_shortcut_contrast: bool,
-}
-
-/// The sparse coding layer: dictionary, schedule and shrinkage.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
-pub struct SparseCodingConfig {
-    /// Side l of the neighbourhood that one atom covers, in feature positions; odd.
-    pub receptive_field: usize,
-    /// Iterations N of Eq. (6).
-    pub steps: usize,
-    /// First lambda of the schedule.
-    pub lambda_max: f64,
-    /// Last lambda of the schedule.
-    pub lambda_star: f64,
-    /// The shrinkage function.
-    pub shrinkage: Shrinkage,
-    /// Steepness of the sigmoid shrinkage; the other kinds ignore it.
-    pub tau: f64,
-    /// Atoms of a dictionary, at most: a random selection of the support's positions. 0 keeps them all.
-    pub max_atoms: usize,
-}
-
-/// How codes are pulled towards zero in each iteration.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Shrinkage {
-    /// u * sigmoid(tau * (|u| - lambda)), Eq. (9).
-    #[default]
-    Sigmoid,
-    /// sign(u) * max(|u| - lambda, 0), Eq. (7).
-    Soft,
-    /// u: no shrinkage, an ablation.
-    None,
 }
 
 /// How an energy map becomes the score of an image.
@@ -163,20 +131,6 @@ impl Default for BackboneConfig {
             image_shortcut: false,
             image_shortcut_cells: 1,
             image_shortcut_contrast: false,
-        }
-    }
-}
-
-impl Default for SparseCodingConfig {
-    fn default() -> Self {
-        Self {
-            receptive_field: 3,
-            steps: 8,
-            lambda_max: 0.3,
-            lambda_star: 0.05,
-            shrinkage: Shrinkage::default(),
-            tau: 20.0,
-            max_atoms: 0,
         }
     }
 }

@@ -72,7 +72,7 @@ impl<B: Backend> EpisodeTensors<B> {
         Self {
             support: to_tensor(&episode.support, device),
             atoms: AtomSelection::new(sparse_coding, episode.atoms_seed)
-                .map(|selection| selection.of(shots.iter().map(String::as_str), geometry.positions())),
+                .map(|selection| selection.uniform(shots.iter().map(String::as_str), geometry.positions())),
             positives: to_tensor(&episode.positives, device),
             negatives: to_tensor(&episode.negatives, device),
             labels: to_tensor(&position_labels(episode.masks.view(), geometry), device),

@@ -122,10 +122,9 @@ impl Adapt {
         refuse_to_replace_what_is_read(&read, &self.output)?;
         let roi = self.roi.as_deref().map(|mask| read_roi(mask, &images, detector.bundle())).transpose()?;
         let support = read_support(&images, &detector.bundle().manifest.input, &[])?;
-        let selection = match self.max_atoms {
-            Some(max_atoms) => Some(AtomSelection { max_atoms: max_atoms.get(), seed: self.seed }),
-            None => AtomSelection::new(&detector.bundle().manifest.sparse_coding, self.seed),
-        };
+        let mut sparse_coding = detector.bundle().manifest.sparse_coding;
+        sparse_coding.max_atoms = self.max_atoms.map_or(sparse_coding.max_atoms, NonZeroUsize::get);
+        let selection = AtomSelection::new(&sparse_coding, self.seed);
         let (false_alarm_rate, poses) = (self.false_alarm_rate, self.augment_support.unwrap_or_default());
         if poses.turn() {
             check_square(&images)?;

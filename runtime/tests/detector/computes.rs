@@ -6,6 +6,7 @@ use sparsight_runtime::{
     dictionary::{AtomSelection, Dictionary},
     verify::verify,
 };
+use sparsight_schemas::AtomSampling;
 
 use crate::tiny::{changed, noise_like, open, overwrite_weights, probe, support, tiny};
 
@@ -59,29 +60,31 @@ fn a_dictionary_without_a_shot_gives_the_score_that_calibration_has() {
     let mut images = probe.support.clone();
     images.append(Axis(0), noise.view().insert_axis(Axis(0))).unwrap();
     let mut detector = open(&tiny());
-    let selection = Some(AtomSelection { max_atoms: 20, seed: 3 });
-    let dictionary =
-        detector.dictionary(&support(&images), &Adaptation { selection, ..Adaptation::default() }).unwrap();
-    let expected = dictionary.calibration.clone().unwrap().scores;
-    for (shot, expected) in expected.iter().enumerate() {
-        let others = dictionary.without(shot);
-        assert_eq!((others.shots.len(), others.threshold()), (2, None));
-        let mut scorer = detector.with_dictionary(&others).unwrap();
-        let score = scorer.score_input(images.index_axis(Axis(0), shot)).unwrap().anomaly_score;
-        assert!((score - expected).abs() <= 1e-5 * expected, "{score}, not {expected}");
-        let features = scorer.features(images.index_axis(Axis(0), shot)).unwrap();
-        let stored = dictionary.support_features.index_axis(Axis(0), shot);
-        assert!((&features - &stored).iter().all(|difference| difference.abs() < 1e-5));
+    for sampling in [AtomSampling::Uniform, AtomSampling::InverseDensity] {
+        let selection = Some(AtomSelection { max_atoms: 20, seed: 3, sampling });
+        let adaptation = Adaptation { selection, ..Adaptation::default() };
+        let dictionary = detector.dictionary(&support(&images), &adaptation).unwrap();
+        let expected = dictionary.calibration.clone().unwrap().scores;
+        for (shot, expected) in expected.iter().enumerate() {
+            let others = dictionary.without(shot);
+            assert_eq!((others.shots.len(), others.threshold()), (2, None));
+            let mut scorer = detector.with_dictionary(&others).unwrap();
+            let score = scorer.score_input(images.index_axis(Axis(0), shot)).unwrap().anomaly_score;
+            assert!((score - expected).abs() <= 1e-5 * expected, "{score}, not {expected}");
+            let features = scorer.features(images.index_axis(Axis(0), shot)).unwrap();
+            let stored = dictionary.support_features.index_axis(Axis(0), shot);
+            assert!((&features - &stored).iter().all(|difference| difference.abs() < 1e-5));
+        }
+        let config = &detector.bundle().manifest.sparse_coding;
+        assert_eq!(dictionary.unfolded(config).nrows(), dictionary.atom_count());
     }
-    let config = &detector.bundle().manifest.sparse_coding;
-    assert_eq!(dictionary.unfolded(config).nrows(), dictionary.atom_count());
 }
 
 #[test]
 fn adapting_twice_gives_the_same_bytes() {
     let images = support(&probe().support);
-    let adaptation =
-        Adaptation { selection: Some(AtomSelection { max_atoms: 5, seed: 9 }), ..Adaptation::default() };
+    let selection = Some(AtomSelection { max_atoms: 5, seed: 9, sampling: AtomSampling::InverseDensity });
+    let adaptation = Adaptation { selection, ..Adaptation::default() };
     let bytes = || open(&tiny()).dictionary(&images, &adaptation).unwrap().to_bytes().unwrap();
     assert_eq!(bytes(), bytes());
 }

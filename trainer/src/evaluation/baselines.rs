@@ -71,7 +71,7 @@ mod tests {
     use ndarray::{Array, Array3, Array4, array};
     use proptest::prelude::*;
     use sparsight_runtime::dictionary::{AtomSelection, Shot};
-    use sparsight_schemas::Poses;
+    use sparsight_schemas::{AtomSampling, Poses};
 
     use super::*;
 
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn positions_that_are_no_atoms_are_no_neighbours() {
         let support = Array4::from_shape_fn((1, 1, 4, 4), |(_, _, y, x)| (4 * y + x) as f32);
-        let selection = Some(AtomSelection { max_atoms: 3, seed: 1 });
+        let selection = Some(AtomSelection { max_atoms: 3, seed: 1, sampling: AtomSampling::Uniform });
         let nearest = NearestFeature::new(&dictionary(support.clone(), selection), &config(1));
         let found = nearest.map(support.index_axis(Axis(0), 0)).iter().filter(|d| **d == 0.0).count();
         assert_eq!(found, 3);

@@ -1,0 +1,113 @@
+//! How crowded the directions of an image's features are: what a selection of atoms needs to know of them. Which become atoms
+//! is `selection`'s.
+
+use ndarray::{Array2, ArrayView1, s};
+
+use crate::matrix::product;
+
+/// Positions that each is compared with, at most but for rounding: they are spread evenly, and tell a density well enough.
+const COMPARED: usize = 256;
+
+/// Directions whose variance is below this are alike but for rounding.
+const ALIKE: f64 = 1e-6;
+
+/// The density of each of the features z, rows of \[n, m\], among all their directions: mean_j exp(-|u_i - u_j|^2 / V), where
+/// u = z / |z| and V is the directions' variance, mean_i |u_i|^2 - |mean(u)|^2. In (0, 1]; 1 where all directions are alike.
+///
+/// Of many features every few are compared with. Only an odd number of them is skipped together: most maps have an even
+/// width, and the same columns in each row would be no fair sample.
+pub(super) fn densities(mut features: Array2<f32>) -> Vec<f64> {
+    for mut row in features.outer_iter_mut() {
+        let norm = square(row.view()).sqrt();
+        row.mapv_inplace(|z| if norm > 0.0 { (f64::from(z) / norm) as f32 } else { 0.0 });
+    }
+    let (count, channels) = features.dim();
+    let directions = features;
+    let mut mean = vec![0.0; channels];
+    for row in directions.outer_iter() {
+        mean.iter_mut().zip(row).for_each(|(sum, u)| *sum += f64::from(*u) / count as f64);
+    }
+    let squares: Vec<f64> = directions.outer_iter().map(square).collect();
+    let variance = squares.iter().sum::<f64>() / count as f64 - mean.iter().map(|u| u * u).sum::<f64>();
+    if variance < ALIKE {
+        return vec![1.0; count];
+    }
+    let every = (count / COMPARED) | 1;
+    let products = product(directions.view(), directions.slice(s![..;every, ..]).t());
+    let crowd = products.outer_iter().zip(&squares).map(|(products, square)| {
+        let near = products.iter().zip(squares.iter().step_by(every)).map(|(along, other)| {
+            let distance = (square + other - 2.0 * f64::from(*along)).max(0.0);
+            (-distance / variance).exp()
+        });
+        let itself = 1.0 / count as f64; // which may not be among those compared with
+        (near.sum::<f64>() / products.len() as f64).max(itself)
+    });
+    crowd.collect()
+}
+
+/// |z|^2.
+fn square(z: ArrayView1<f32>) -> f64 {
+    z.iter().map(|z| f64::from(*z).powi(2)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    /// Three features of one direction and one of another: mean(u) is (3/4, 1/4), so V is 1 - 10/16.
+    const VARIANCE: f64 = 0.375;
+
+    fn assert_near(found: &[f64], expected: &[f64], tolerance: f64) {
+        assert_eq!(found.len(), expected.len());
+        let near = |(a, b): (&f64, &f64)| (a - b).abs() <= tolerance;
+        assert!(found.iter().zip(expected).all(near), "{found:?}, not {expected:?}");
+    }
+
+    #[test]
+    fn the_density_of_directions_is_found_by_hand() {
+        let apart = (-2.0 / VARIANCE).exp();
+        let (crowded, lone) = ((3.0 + apart) / 4.0, (1.0 + 3.0 * apart) / 4.0);
+        let features = array![[2.0, 0.0], [0.0, 0.5], [1.0, 0.0], [1e-3, 0.0]];
+        assert_near(&densities(features), &[crowded, lone, crowded, crowded], 1e-6);
+    }
+
+    #[test]
+    fn where_all_directions_are_alike_no_position_is_rarer() {
+        assert_eq!(densities(array![[1.0, 2.0], [0.1, 0.2], [3.0, 6.0]]), [1.0; 3]);
+        assert_eq!(densities(array![[0.0, 0.0], [0.0, 0.0]]), [1.0; 2]);
+    }
+
+    #[test]
+    fn lengths_beyond_the_range_of_their_squares_have_a_direction_too() {
+        let moderate = array![[1.0f32, 2.0], [3.0, -1.0], [1.0, 1.0]];
+        let expected = densities(moderate.clone());
+        assert_near(&densities(moderate.mapv(|z| z * 1e30)), &expected, 1e-6);
+        assert_near(&densities(moderate.mapv(|z| z * 1e-30)), &expected, 1e-6);
+    }
+
+    #[test]
+    fn of_many_positions_a_sample_tells_the_density() {
+        // On a map of 64 x 64, a column of another direction every 16: a sixteenth of all.
+        let column = |position: usize| position % 64 % 16;
+        let features = Array2::from_shape_fn((64 * 64, 2), |(position, c)| {
+            f32::from(u8::from((column(position) == 0) == (c == 1)))
+        });
+        let variance: f64 = 1.0 - (15.0f64.powi(2) + 1.0) / 256.0;
+        let apart = (-2.0 / variance).exp();
+        let (crowded, lone) = ((15.0 + apart) / 16.0, (1.0 + 15.0 * apart) / 16.0);
+        let expected: Vec<f64> =
+            (0..64 * 64).map(|position| if column(position) == 0 { lone } else { crowded }).collect();
+        assert_near(&densities(features), &expected, 0.01);
+    }
+
+    #[test]
+    fn a_position_that_is_like_no_other_has_at_least_its_own_density() {
+        let features = Array2::from_shape_fn((1024, 2), |(position, c)| match (position == 1, c) {
+            (true, c) => [0.0, 1.0][c],
+            (false, c) => [1.0, 0.0][c],
+        });
+        assert_eq!(densities(features)[1], 1.0 / 1024.0);
+    }
+}
