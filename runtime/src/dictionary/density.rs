@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayView1, s};
 use crate::matrix::product;
 
 /// Positions that each is compared with, at most but for rounding: they are spread evenly, and tell a density well enough.
-const COMPARED: usize = 256;
+const COMPARED: usize = 64;
 
 /// Directions whose variance is below this are alike but for rounding.
 const ALIKE: f64 = 1e-6;
@@ -34,13 +34,14 @@ pub(super) fn densities(mut features: Array2<f32>) -> Vec<f64> {
     }
     let every = (count / COMPARED) | 1;
     let products = product(directions.view(), directions.slice(s![..;every, ..]).t());
-    let crowd = products.outer_iter().zip(&squares).map(|(products, square)| {
-        let near = products.iter().zip(squares.iter().step_by(every)).map(|(along, other)| {
-            let distance = (square + other - 2.0 * f64::from(*along)).max(0.0);
-            (-distance / variance).exp()
+    let (per_variance, itself) = (1.0 / variance as f32, 1.0 / count as f64);
+    let crowd = products.outer_iter().zip(&squares).map(|(products, &square)| {
+        let near = products.iter().zip(squares.iter().step_by(every)).map(|(along, &other)| {
+            let distance = ((square + other) as f32 - 2.0 * along).max(0.0);
+            (-distance * per_variance).exp()
         });
-        let itself = 1.0 / count as f64; // which may not be among those compared with
-        (near.sum::<f64>() / products.len() as f64).max(itself)
+        // It may not be among those compared with.
+        (f64::from(near.sum::<f32>()) / products.len() as f64).max(itself)
     });
     crowd.collect()
 }
