@@ -16,6 +16,7 @@ use sparsight_runtime::{
     roi::Roi,
     terminal::printable,
 };
+use sparsight_schemas::AtomSampling;
 
 use super::{
     Exit,
@@ -116,6 +117,13 @@ fn bundle_text(bundle: &Bundle) -> Vec<(&'static str, String)> {
     let (input, features, coding) = (&manifest.input, &manifest.features, &manifest.sparse_coding);
     let provenance = &manifest.provenance;
     let shrinkage = format!("{:?}", coding.shrinkage).to_lowercase();
+    let atoms = match (coding.max_atoms, coding.atom_sampling) {
+        (0, _) => "all of a support".into(),
+        (most, AtomSampling::Uniform) => format!("at most {most} of a support, drawn uniformly"),
+        (most, AtomSampling::InverseDensity) => {
+            format!("at most {most} of a support, drawn by inverse density")
+        }
+    };
     vec![
         ("bundle", manifest.name.clone()),
         ("sha256", bundle.sha256.clone()),
@@ -134,6 +142,7 @@ fn bundle_text(bundle: &Bundle) -> Vec<(&'static str, String)> {
                 coding.receptive_field, coding.steps, coding.lambda_max, coding.lambda_star
             ),
         ),
+        ("atoms", atoms),
         (
             "scoring",
             format!(

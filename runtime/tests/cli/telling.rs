@@ -38,7 +38,11 @@ fn info_says_what_a_bundle_and_a_dictionary_are() {
         info.arg(path).args(json.then_some("--json"));
         String::from_utf8(info.assert().success().get_output().stdout.clone()).unwrap()
     };
-    names(&said(&bundle(), false), &["input", "features", "sparse coding", "smoothing"]);
+    names(&said(&bundle(), false), &["input", "features", "sparse coding", "all of a support", "smoothing"]);
+    names(
+        &said(&bundle().with_file_name("default"), false),
+        &["at most 256 of a support, drawn by inverse density"],
+    );
     names(&said(&dictionary, false), &["5 shots", "threshold"]);
     let bundle: Value = serde_json::from_str(&said(&bundle(), true)).unwrap();
     let dictionary: Value = serde_json::from_str(&said(&dictionary, true)).unwrap();
