@@ -14,8 +14,8 @@ const ALIKE: f64 = 1e-6;
 /// The density of each of the features z, rows of \[n, m\], among all their directions: mean_j exp(-|u_i - u_j|^2 / V), where
 /// u = z / |z| and V is the directions' variance, mean_i |u_i|^2 - |mean(u)|^2. In (0, 1]; 1 where all directions are alike.
 ///
-/// Of many features every few are compared with. Only an odd number of them is skipped together: most maps have an even
-/// width, and the same columns in each row would be no fair sample.
+/// Of many features every few are compared with. The step is odd: most maps have an even width, and the same columns in each
+/// row would be no fair sample.
 pub(super) fn densities(mut features: Array2<f32>) -> Vec<f64> {
     for mut row in features.outer_iter_mut() {
         let norm = square(row.view()).sqrt();
