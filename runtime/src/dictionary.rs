@@ -170,7 +170,7 @@ impl Dictionary {
         }
         let header: Header = serde_json::from_str(&text).map_err(DictionaryFault::Metadata)?;
         let selection = match (header.max_atoms, header.seed) {
-            (None, None) => None,
+            (None, None) if header.atom_sampling.is_uniform() => None,
             (Some(max_atoms), Some(seed)) => {
                 Some(AtomSelection { max_atoms, seed, sampling: header.atom_sampling })
             }
@@ -275,12 +275,13 @@ impl Dictionary {
 
     /// The density of each position that counts, among those of its image.
     fn densities(&self) -> Vec<f64> {
+        let width = self.support_features.dim().3;
         let of_image = |features: ArrayView4<f32>| {
             let mut rows = unfold(features, 1);
             if let Some(roi) = &self.roi {
                 rows = roi.rows(&rows);
             }
-            densities(rows)
+            densities(rows, width)
         };
         self.support_features.axis_chunks_iter(Axis(0), 1).flat_map(of_image).collect()
     }

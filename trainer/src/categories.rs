@@ -54,7 +54,7 @@ pub enum CategoryError {
     NoTrainImages(PathBuf),
     #[error("{} and {}: two categories of one name; rename or exclude one", .0.display(), .1.display())]
     SameName(PathBuf, PathBuf),
-    #[error("no category is named {name:?}, as data.{key} asks for; there are {known}")]
+    #[error("no category is named {name:?} ({key}); there are {known}")]
     UnknownName { key: &'static str, name: String, known: String },
     #[error("{path}: line {line} is not object,split,label,image,mask; get the data set's own file", path = .path.display())]
     Split { path: PathBuf, line: usize },
@@ -93,7 +93,11 @@ type Folders = BTreeMap<String, (Layout, PathBuf)>;
 
 fn known_folders(data: &DataConfig) -> Result<Folders, CategoryError> {
     let folders = category_folders(&data.roots)?;
-    let keys = [("include", &data.include), ("exclude", &data.exclude), ("validation", &data.validation)];
+    let keys = [
+        ("data.include", &data.include),
+        ("data.exclude", &data.exclude),
+        ("data.validation", &data.validation),
+    ];
     let mut named = keys.into_iter().flat_map(|(key, names)| names.iter().map(move |name| (key, name)));
     match named.find(|(_, name)| !folders.contains_key(*name)) {
         Some((key, name)) => {
@@ -361,11 +365,8 @@ mod tests {
             (data(&at("nothing"), &[], &[]), "nothing: no categories found"),
             (data(&at("a"), &[], &[]), "itself a category"),
             (data(root.path(), &[], &[]), "good: no images"),
-            (
-                data(root.path(), &["b"], &[]),
-                "no category is named \"b\", as data.include asks for; there are a, empty",
-            ),
-            (data(root.path(), &["a"], &["c"]), "no category is named \"c\", as data.exclude asks for"),
+            (data(root.path(), &["b"], &[]), "no category is named \"b\" (data.include); there are a, empty"),
+            (data(root.path(), &["a"], &["c"]), "no category is named \"c\" (data.exclude)"),
             (data(root.path(), &["a"], &["a"]), "every category is excluded"),
             (two_roots, "two categories of one name"),
         ];

@@ -5,7 +5,7 @@ use ndarray::{Array2, ArrayView1, s};
 
 use crate::matrix::product;
 
-/// Positions that each is compared with, at most but for rounding: they are spread evenly, and tell a density well enough.
+/// About as many positions is each compared with: they are spread evenly, and tell a density well enough.
 const COMPARED: usize = 64;
 
 /// Directions whose variance is below this are alike but for rounding.
@@ -14,9 +14,9 @@ const ALIKE: f64 = 1e-6;
 /// The density of each of the features z, rows of \[n, m\], among all their directions: mean_j exp(-|u_i - u_j|^2 / V), where
 /// u = z / |z| and V is the directions' variance, mean_i |u_i|^2 - |mean(u)|^2. In (0, 1]; 1 where all directions are alike.
 ///
-/// Of many features every few are compared with. The step is odd: most maps have an even width, and the same columns in each
-/// row would be no fair sample.
-pub(super) fn densities(mut features: Array2<f32>) -> Vec<f64> {
+/// Of many features every few are compared with. The step has no divisor in common with the `width` of a row of positions: the same
+/// columns in each would be no fair sample.
+pub(super) fn densities(mut features: Array2<f32>, width: usize) -> Vec<f64> {
     for mut row in features.outer_iter_mut() {
         let norm = square(row.view()).sqrt();
         row.mapv_inplace(|z| if norm > 0.0 { (f64::from(z) / norm) as f32 } else { 0.0 });
@@ -32,7 +32,7 @@ pub(super) fn densities(mut features: Array2<f32>) -> Vec<f64> {
     if variance < ALIKE {
         return vec![1.0; count];
     }
-    let every = (count / COMPARED) | 1;
+    let every = step(count, width);
     let products = product(directions.view(), directions.slice(s![..;every, ..]).t());
     let (per_variance, itself) = (1.0 / variance as f32, 1.0 / count as f64);
     let crowd = products.outer_iter().zip(&squares).map(|(products, &square)| {
@@ -46,6 +46,12 @@ pub(super) fn densities(mut features: Array2<f32>) -> Vec<f64> {
     crowd.collect()
 }
 
+/// How many positions lie from one that is compared with to the next.
+fn step(count: usize, width: usize) -> usize {
+    let fair = |step: &usize| !(2..=*step).any(|n| step.is_multiple_of(n) && width.is_multiple_of(n));
+    ((count / COMPARED).max(1)..).find(fair).unwrap_or(1) // a prime above the width is fair
+}
+
 /// |z|^2.
 fn square(z: ArrayView1<f32>) -> f64 {
     z.iter().map(|z| f64::from(*z).powi(2)).sum()
@@ -53,6 +59,8 @@ fn square(z: ArrayView1<f32>) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use ndarray::array;
 
     use super::*;
@@ -71,21 +79,21 @@ mod tests {
         let apart = (-2.0 / VARIANCE).exp();
         let (crowded, lone) = ((3.0 + apart) / 4.0, (1.0 + 3.0 * apart) / 4.0);
         let features = array![[2.0, 0.0], [0.0, 0.5], [1.0, 0.0], [1e-3, 0.0]];
-        assert_near(&densities(features), &[crowded, lone, crowded, crowded], 1e-6);
+        assert_near(&densities(features, 64), &[crowded, lone, crowded, crowded], 1e-6);
     }
 
     #[test]
     fn where_all_directions_are_alike_no_position_is_rarer() {
-        assert_eq!(densities(array![[1.0, 2.0], [0.1, 0.2], [3.0, 6.0]]), [1.0; 3]);
-        assert_eq!(densities(array![[0.0, 0.0], [0.0, 0.0]]), [1.0; 2]);
+        assert_eq!(densities(array![[1.0, 2.0], [0.1, 0.2], [3.0, 6.0]], 3), [1.0; 3]);
+        assert_eq!(densities(array![[0.0, 0.0], [0.0, 0.0]], 2), [1.0; 2]);
     }
 
     #[test]
     fn lengths_beyond_the_range_of_their_squares_have_a_direction_too() {
         let moderate = array![[1.0f32, 2.0], [3.0, -1.0], [1.0, 1.0]];
-        let expected = densities(moderate.clone());
-        assert_near(&densities(moderate.mapv(|z| z * 1e30)), &expected, 1e-6);
-        assert_near(&densities(moderate.mapv(|z| z * 1e-30)), &expected, 1e-6);
+        let expected = densities(moderate.clone(), 3);
+        assert_near(&densities(moderate.mapv(|z| z * 1e30), 3), &expected, 1e-6);
+        assert_near(&densities(moderate.mapv(|z| z * 1e-30), 3), &expected, 1e-6);
     }
 
     #[test]
@@ -100,7 +108,17 @@ mod tests {
         let (crowded, lone) = ((15.0 + apart) / 16.0, (1.0 + 15.0 * apart) / 16.0);
         let expected: Vec<f64> =
             (0..64 * 64).map(|position| if column(position) == 0 { lone } else { crowded }).collect();
-        assert_near(&densities(features), &expected, 0.01);
+        assert_near(&densities(features, 64), &expected, 0.01);
+    }
+
+    #[test]
+    fn every_column_of_a_map_is_compared_with() {
+        for width in [4, 12, 15, 16, 20, 24, 30, 40, 63, 64] {
+            let step = step(width * width, width);
+            let columns: BTreeSet<usize> = (0..width * width).step_by(step).map(|at| at % width).collect();
+            assert_eq!(columns.len(), width, "width {width}, step {step}");
+        }
+        assert_eq!(step(256, 16), 5);
     }
 
     #[test]
@@ -109,6 +127,6 @@ mod tests {
             (true, c) => [0.0, 1.0][c],
             (false, c) => [1.0, 0.0][c],
         });
-        assert_eq!(densities(features)[1], 1.0 / 1024.0);
+        assert_eq!(densities(features, 32)[1], 1.0 / 1024.0);
     }
 }

@@ -40,8 +40,9 @@ pub fn run(args: PlanArgs) -> Result<()> {
     if args.output.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{}: not empty; give a new folder, or remove this one first", args.output.display());
     }
-    let mut categories = read_categories(&config.data)?;
-    categories.extend(read_validation_categories(&config.data)?);
+    let of_config = || args.config.display().to_string();
+    let mut categories = read_categories(&config.data).with_context(of_config)?;
+    categories.extend(read_validation_categories(&config.data).with_context(of_config)?);
     let names: Vec<String> = categories.into_iter().map(|category| category.name).collect();
     let folds = plan(&config, &names, args.leave_out).with_context(|| args.config.display().to_string())?;
     if folds.len() < 2 {

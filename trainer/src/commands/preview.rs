@@ -78,7 +78,10 @@ pub fn run(args: PreviewArgs) -> Result<()> {
             args.config.display()
         );
     }
-    let sampler = EpisodeSampler::new(read_categories(&config.data)?, &config)?;
+    let sampler = EpisodeSampler::new(
+        read_categories(&config.data).with_context(|| args.config.display().to_string())?,
+        &config,
+    )?;
     let episodes = sampler.episodes(args.step)?;
     let device = Default::default();
     let weights = Weights::<Flex>::from_parameters(checkpoint.model(), &device);
