@@ -287,6 +287,24 @@ fn a_fold_that_leaves_nothing_to_validate_on_is_said() {
 }
 
 #[test]
+fn a_name_that_no_category_has_is_the_fault_of_the_config_and_a_missing_folder_its_own() {
+    let folder = with_data();
+    let config = "data: {roots: [data], validation: [nut]}\n";
+    fs::write(folder.path().join("mine.yaml"), config).unwrap();
+    let commands = [
+        &["plan", "mine.yaml", "-o", "folds"][..],
+        &["preview", "mine.yaml", "-o", "pictures"],
+        &["train", "--config", "mine.yaml", "--output", "run"],
+    ];
+    for command in commands {
+        let error = error_of(train(command, folder.path()));
+        assert!(error.starts_with("error: mine.yaml: data: no category is named \"nut\""), "{error}");
+        let error = error_of(train(&[command, &["--data", "nowhere"]].concat(), folder.path()));
+        assert!(error.starts_with("error: nowhere: no such folder"), "{error}");
+    }
+}
+
+#[test]
 fn a_preview_draws_episodes_negatives_and_the_samplers_steps() {
     let folder = with_data();
     let config = "input: {height: 32, width: 32}\nbackbone: {widths: [8, 8], strides: [1, 1], feature_channels: 8}\n\

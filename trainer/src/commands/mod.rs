@@ -14,8 +14,9 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use sparsight_schemas::{Config, Valid};
+use sparsight_trainer::categories::CategoryError;
 
 /// A line on stderr; where that is closed or full, none, and the work goes on.
 fn note(words: impl Display) {
@@ -27,4 +28,15 @@ fn read_config(path: &Path) -> Result<Valid<Config>> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("{}: can't be read; give the path of a config file", path.display()))?;
     Valid::parse(&text).with_context(|| path.display().to_string())
+}
+
+/// The categories that a config asks for. What is wrong with its names is its file's fault, what is wrong with a folder
+/// that folder's.
+fn asked_for<T>(read: Result<T, CategoryError>, config: &Path) -> Result<T> {
+    read.map_err(|error| match error {
+        CategoryError::UnknownName { .. } | CategoryError::NothingLeft(_) => {
+            Error::new(error).context(format!("{}: data", config.display()))
+        }
+        error => error.into(),
+    })
 }

@@ -40,9 +40,8 @@ pub fn run(args: PlanArgs) -> Result<()> {
     if args.output.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{}: not empty; give a new folder, or remove this one first", args.output.display());
     }
-    let of_config = || args.config.display().to_string();
-    let mut categories = read_categories(&config.data).with_context(of_config)?;
-    categories.extend(read_validation_categories(&config.data).with_context(of_config)?);
+    let mut categories = super::asked_for(read_categories(&config.data), &args.config)?;
+    categories.extend(super::asked_for(read_validation_categories(&config.data), &args.config)?);
     let names: Vec<String> = categories.into_iter().map(|category| category.name).collect();
     let folds = plan(&config, &names, args.leave_out).with_context(|| args.config.display().to_string())?;
     if folds.len() < 2 {

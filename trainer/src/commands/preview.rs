@@ -78,10 +78,8 @@ pub fn run(args: PreviewArgs) -> Result<()> {
             args.config.display()
         );
     }
-    let sampler = EpisodeSampler::new(
-        read_categories(&config.data).with_context(|| args.config.display().to_string())?,
-        &config,
-    )?;
+    let categories = super::asked_for(read_categories(&config.data), &args.config)?;
+    let sampler = EpisodeSampler::new(categories, &config)?;
     let episodes = sampler.episodes(args.step)?;
     let device = Default::default();
     let weights = Weights::<Flex>::from_parameters(checkpoint.model(), &device);

@@ -82,10 +82,9 @@ pub fn run(args: TrainArgs) -> Result<()> {
         super::note(format_args!("training on the CPU: {note}"));
     }
 
-    let of_config = || args.config.display().to_string();
     let categories = match config.training.steps {
         0 => Vec::new(),
-        _ => read_categories(&config.data).with_context(of_config)?,
+        _ => super::asked_for(read_categories(&config.data), &args.config)?,
     };
     let anomalies = config.negatives.anomalies > 0.0;
     let data_fingerprint =
@@ -129,8 +128,8 @@ pub fn run(args: TrainArgs) -> Result<()> {
             }
             super::note("finishing the step; once more to stop without a checkpoint");
         })?;
-        let validator =
-            Validator::new(read_validation_categories(&config.data).with_context(of_config)?, &config)?;
+        let validating = super::asked_for(read_validation_categories(&config.data), &args.config)?;
+        let validator = Validator::new(validating, &config)?;
         let sampler = EpisodeSampler::new(categories, &config)?;
         if args.overwrite {
             run.remove().map_err(in_the_way)?;
