@@ -265,8 +265,11 @@ fn a_dictionary_of_another_version_or_with_unknown_fields_is_refused() {
     assert_says(&read(r#"{"version": 2, "news": true}"#), &["version 2", "reads version 1"]);
     let unknown = r#"{"version": 1, "bundle_sha256": "", "shots": [], "news": true}"#;
     assert_says(&read(unknown), &["unknown field `news`"]);
-    let lonely = r#"{"version": 1, "bundle_sha256": "", "shots": [{"name": "a", "sha256": "b"}], "seed": 1}"#;
-    assert_says(&read(lonely), &["max_atoms and seed must come together"]);
+    for lonely in [r#""seed": 1"#, r#""max_atoms": 1"#, r#""atom_sampling": "inverse_density""#] {
+        let shots = r#"[{"name": "a", "sha256": "b"}]"#;
+        let header = format!(r#"{{"version": 1, "bundle_sha256": "", "shots": {shots}, {lonely}}}"#);
+        assert_says(&read(&header), &["max_atoms and seed must come together"]);
+    }
 }
 
 #[test]

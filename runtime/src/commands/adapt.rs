@@ -40,7 +40,8 @@ pub struct Adapt {
     /// Share of good images that may be called anomalous; decides the threshold
     #[arg(long, value_name = "R", default_value_t = DEFAULT_FALSE_ALARM_RATE, value_parser = rate)]
     false_alarm_rate: f64,
-    /// Keep a random selection of this many atoms: less memory and time, less to explain good images with
+    /// Keep a random selection of this many atoms, drawn as the bundle says: less memory and time, less to explain good images
+    /// with
     /// [default: what the bundle asks for]
     #[arg(long, value_name = "A")]
     max_atoms: Option<NonZeroUsize>,

@@ -63,7 +63,9 @@ pub enum DictionaryFault {
     Roi(#[from] RoiError),
     #[error("has a roi of shape {found:?}, its features say {expected:?}; adapt again")]
     RoiShape { found: [usize; 2], expected: [usize; 2] },
-    #[error("max_atoms and seed must come together, and max_atoms be at least 1; adapt again")]
+    #[error(
+        "max_atoms and seed must come together, atom_sampling only with them, and max_atoms be at least 1; adapt again"
+    )]
     Selection,
     #[error("{0} atoms are too many (at most {MOST_ATOMS}); use fewer images or --max-atoms")]
     TooManyAtoms(usize),
