@@ -1,7 +1,7 @@
 //! Proof that this machine computes what the trainer's did: every stage of a bundle's probe, computed again and
 //! compared.
 
-use ndarray::{Array, Array1, Array2, Array3, Array4, ArrayD, Dimension};
+use ndarray::{Array, Array1, Array2, Array3, Array4, ArrayD, Axis, Dimension};
 use safetensors::SafeTensors;
 use sparsight_schemas::Tolerances;
 
@@ -9,7 +9,7 @@ use crate::{
     backbone::BackboneError,
     bundle::BundleError,
     detector::Detector,
-    sparse_coding::{codes, dictionary, energy, energy_map, features_gradient, lambdas, unfold},
+    sparse_coding::{Atoms, codes, energy, energy_map, features_gradient, lambdas, unfold},
     tensors::{self, TensorError},
 };
 
@@ -79,7 +79,7 @@ pub struct Probe {
     pub query_features: Array4<f32>,
     /// \[N\].
     pub lambdas: Array1<f32>,
-    /// \[n h w, A\].
+    /// \[n h w, A\], by the support's positions that [`Probe::atom_positions`] says.
     pub codes: Array2<f32>,
     /// \[n, h, w\].
     pub energy_map: Array3<f32>,
@@ -110,6 +110,13 @@ impl Probe {
             features_gradient: tensors::array(&tensors, "features_gradient")?,
             image_gradient: tensors::array(&tensors, "image_gradient")?,
         })
+    }
+
+    /// Which of a support's `positions`, in the order of its images, are the atoms of a probe with `atoms` of them: spread
+    /// evenly; all where there are as many. A probe needs no lot, and codes by all positions would make up most of a bundle.
+    pub fn atom_positions(positions: usize, atoms: usize) -> Vec<usize> {
+        let atoms = atoms.max(1).min(positions);
+        (0..atoms).map(|atom| atom * positions / atoms).collect()
     }
 
     /// The file's bytes: the same for the same probe.
@@ -155,7 +162,9 @@ pub fn verify(detector: &mut Detector) -> Result<Vec<Stage>, VerifyError> {
     let query_features = backbone.features(probe.query.view())?;
     let (n, _, h, w) = query_features.dim();
     let lambdas = Array1::from(lambdas(config));
-    let atoms = dictionary(support_features.view(), config.receptive_field);
+    let rows = unfold(support_features.view(), config.receptive_field);
+    let kept = Probe::atom_positions(rows.nrows(), probe.codes.ncols());
+    let atoms = Atoms::from_unfolded(rows.select(Axis(0), &kept));
     let unfolded = unfold(query_features.view(), config.receptive_field);
     let codes = codes(unfolded.view(), &atoms, config);
     let energy_map = energy_map(unfolded.view(), &atoms, codes.view(), [n, h, w]);
@@ -215,4 +224,19 @@ pub fn relative_difference<D: Dimension>(computed: &Array<f32, D>, expected: &Ar
         if d.is_nan() { f32::INFINITY } else { difference.max(d) }
     });
     if difference == 0.0 { 0.0 } else { difference / largest }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Probe;
+
+    #[test]
+    fn a_probes_atoms_are_spread_evenly_over_its_support() {
+        assert_eq!(Probe::atom_positions(8, 3), [0, 2, 5]);
+        for all in [4, 5] {
+            assert_eq!(Probe::atom_positions(4, all), [0, 1, 2, 3], "{all}");
+        }
+        assert_eq!(Probe::atom_positions(4, 0), [0], "no codes to compare with do not match one atom's");
+        assert!(Probe::atom_positions(0, 3).is_empty());
+    }
 }

@@ -144,7 +144,8 @@ fn image_info(config: &Config) -> ValueInfo {
     ValueInfo::batch("image", [3, config.input.height, config.input.width])
 }
 
-/// Two support images, a query with a foreign patch, and what training's implementation makes of them.
+/// Two support images, a query with a foreign patch, and what training's implementation makes of them, with as many atoms as the
+/// bundle keeps.
 pub fn probe(parameters: &NamedParameters, config: &Config) -> Result<Probe, ExportError> {
     let device = Default::default();
     let weights: Weights<Flex> = Weights::from_parameters(parameters, &device);
@@ -152,10 +153,10 @@ pub fn probe(parameters: &NamedParameters, config: &Config) -> Result<Probe, Exp
     let sparse_coding = &config.sparse_coding;
 
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
-    let [first, second] = [(); 2].map(|()| soft_noise(config.input.height, config.input.width, &mut rng));
+    let (height, width) = (config.input.height, config.input.width);
+    let [first, second] = [(); 2].map(|()| soft_noise(height, width, &mut rng));
     let support = concatenate(Axis(0), &[first.view(), second.view()])?;
     let mut query = first;
-    let (height, width) = (config.input.height, config.input.width);
     for ((_, _, y, x), value) in query.indexed_iter_mut() {
         if (height / 4..height / 2).contains(&y) && (width / 4..width / 2).contains(&x) {
             *value = rng.random();
@@ -163,7 +164,10 @@ pub fn probe(parameters: &NamedParameters, config: &Config) -> Result<Probe, Exp
     }
 
     let support_features = model.features(to_tensor(&support, &device));
-    let atoms = model.adapt(to_tensor(&support, &device), None);
+    let positions = 2 * FeatureGeometry::new(&config.input, &config.backbone).positions();
+    let atoms = if sparse_coding.max_atoms == 0 { positions } else { sparse_coding.max_atoms };
+    let kept = Probe::atom_positions(positions, atoms);
+    let atoms = model.adapt(to_tensor(&support, &device), Some(kept));
     let query_features = model.features(to_tensor(&query, &device));
     let unfolded = unfold(query_features.clone(), sparse_coding.receptive_field);
     let probe = Probe {

@@ -18,7 +18,7 @@ use sparsight_schemas::{BackboneConfig, Config, InputConfig, ResizeFilter, Valid
 use sparsight_trainer::{
     arrays::{to_array, to_tensor},
     backbone,
-    export::{ExportError, Origin, export_bundle},
+    export::{ExportError, Origin, export_bundle, probe},
     operations::burn::BurnOperations,
     weights::{NamedParameters, Weights, random_parameters},
 };
@@ -197,4 +197,20 @@ fn weights_that_are_not_finite_make_no_bundle() {
         export_bundle(&parameters, &Valid::new(config).unwrap(), Origin::default(), &path).unwrap_err();
     assert!(matches!(error, ExportError::NotFinite(_)));
     assert!(!path.exists());
+}
+
+#[test]
+fn a_probe_has_as_many_atoms_as_its_bundle_keeps() {
+    let backbone = BackboneConfig {
+        widths: vec![8],
+        strides: vec![2],
+        feature_channels: 8,
+        ..BackboneConfig::default()
+    };
+    let parameters = random_parameters(&backbone, 0);
+    for (max_atoms, atoms) in [(0, 512), (100, 100), (9999, 512)] {
+        let mut config = Config { backbone: backbone.clone(), ..Config::default() };
+        config.sparse_coding.max_atoms = max_atoms;
+        assert_eq!(probe(&parameters, &config).unwrap().codes.dim(), (256, atoms));
+    }
 }
