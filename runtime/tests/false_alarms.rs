@@ -25,7 +25,8 @@ use sparsight_runtime::{
 };
 
 const SHOTS: usize = 10;
-const DEALS: usize = 4;
+/// With four of them a rate of 9.8 % came out as 12.9 +- 2.1 once: chance, as sixteen show.
+const DEALS: usize = 16;
 /// Good images of a deal beyond its shots, at most: those that calibrate and those that are counted.
 const MOST_HELD_OUT: usize = 19;
 const MOST_QUERIES: usize = 30;
