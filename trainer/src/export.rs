@@ -165,8 +165,8 @@ pub fn probe(parameters: &NamedParameters, config: &Config) -> Result<Probe, Exp
 
     let support_features = model.features(to_tensor(&support, &device));
     let positions = 2 * FeatureGeometry::new(&config.input, &config.backbone).positions();
-    let atoms = if sparse_coding.max_atoms == 0 { positions } else { sparse_coding.max_atoms };
-    let kept = Probe::atom_positions(positions, atoms);
+    let most = if sparse_coding.max_atoms == 0 { positions } else { sparse_coding.max_atoms };
+    let kept = Probe::atom_positions(positions, most);
     let atoms = model.adapt(to_tensor(&support, &device), Some(kept));
     let query_features = model.features(to_tensor(&query, &device));
     let unfolded = unfold(query_features.clone(), sparse_coding.receptive_field);
