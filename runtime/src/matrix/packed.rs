@@ -58,27 +58,63 @@ impl Packed {
     }
 }
 
-/// Compiles a function twice, for any machine of this architecture and for AVX2 with fused multiply-add, and calls what
-/// the machine has. The constant FUSED of the body says whether `f32::mul_add` is one instruction.
+/// What functions of [`for_the_machine`] are compiled for.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+pub(crate) enum Instructions {
+    Any,
+    Avx2,
+    Avx512,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Instructions {
+    #[inline(never)] // small, and a little code in many places otherwise
+    pub(crate) fn of_the_machine() -> Self {
+        if !is_x86_feature_detected!("avx2") || !is_x86_feature_detected!("fma") {
+            return Self::Any;
+        }
+        let parts = [
+            is_x86_feature_detected!("avx512f"),
+            is_x86_feature_detected!("avx512bw"),
+            is_x86_feature_detected!("avx512cd"),
+            is_x86_feature_detected!("avx512dq"),
+            is_x86_feature_detected!("avx512vl"),
+        ];
+        if parts == [true; 5] { Self::Avx512 } else { Self::Avx2 }
+    }
+}
+
+/// Compiles a function three times, for any machine of this architecture, for AVX2 with fused multiply-add and for AVX-512, and
+/// calls what the machine has. Of the body's constants FUSED says whether `f32::mul_add` is one instruction, PANELS how many
+/// panels the registers hold sums of.
 macro_rules! for_the_machine {
     ($(#[$attribute:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$attribute])*
         $visibility fn $name($($argument: $type),*) {
             #[inline(always)]
-            fn body<const FUSED: bool>($($argument: $type),*) $body
+            fn body<const FUSED: bool, const PANELS: usize>($($argument: $type),*) $body
 
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2,fma")]
                 fn wide($($argument: $type),*) {
-                    body::<true>($($argument),*);
+                    body::<true, 1>($($argument),*);
                 }
-                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma")]
+                fn widest($($argument: $type),*) {
+                    body::<true, 2>($($argument),*);
+                }
+                use $crate::matrix::packed::Instructions;
+                match Instructions::of_the_machine() {
                     // SAFETY: the machine has what the function is compiled for.
-                    return unsafe { wide($($argument),*) };
+                    Instructions::Avx512 => return unsafe { widest($($argument),*) },
+                    // SAFETY: the same.
+                    Instructions::Avx2 => return unsafe { wide($($argument),*) },
+                    Instructions::Any => {}
                 }
             }
-            body::<{ cfg!(any(target_feature = "fma", target_arch = "aarch64")) }>($($argument),*);
+            body::<{ cfg!(any(target_feature = "fma", target_arch = "aarch64")) }, 1>($($argument),*);
         }
     };
 }
@@ -96,28 +132,50 @@ for_the_machine! {
         for block in (0..panels).step_by(BLOCK) {
             for first in (0..rows).step_by(ROWS) {
                 let packed = &left.values[first / ROWS * left.inner..][..left.inner];
-                for panel in block..(block + BLOCK).min(panels) {
-                    let at = panel * left.rows + first..panel * left.rows + (first + ROWS).min(left.rows);
-                    let mut sums = [[0.0; LANES]; ROWS];
+                let end = (block + BLOCK).min(panels);
+                let mut panel = block;
+                // Rows that are not there are left to what takes one panel at a time.
+                while PANELS > 1 && panel + PANELS <= end && first + ROWS <= left.rows {
+                    let at = |i: usize| (panel + i) * left.rows + first..(panel + i) * left.rows + first + ROWS;
+                    let right = std::array::from_fn(|i| &right[(panel + i) * left.inner..][..left.inner]);
+                    let mut sums = [[[0.0; LANES]; ROWS]; PANELS];
                     if let Some(start) = start {
-                        sums[..at.len()].copy_from_slice(&start[at.clone()]);
+                        (0..PANELS).for_each(|i| sums[i].copy_from_slice(&start[at(i)]));
                     }
-                    add_products::<FUSED>(&mut sums, packed, &right[panel * left.inner..][..left.inner]);
-                    out[at.clone()].copy_from_slice(&sums[..at.len()]);
+                    add_products::<FUSED, PANELS>(&mut sums, packed, right);
+                    (0..PANELS).for_each(|i| out[at(i)].copy_from_slice(&sums[i]));
+                    panel += PANELS;
+                }
+                for panel in panel..end {
+                    let at = panel * left.rows + first..panel * left.rows + (first + ROWS).min(left.rows);
+                    let mut sums = [[[0.0; LANES]; ROWS]];
+                    if let Some(start) = start {
+                        sums[0][..at.len()].copy_from_slice(&start[at.clone()]);
+                    }
+                    let right = &right[panel * left.inner..][..left.inner];
+                    add_products::<FUSED, 1>(&mut sums, packed, [right]);
+                    out[at.clone()].copy_from_slice(&sums[0][..at.len()]);
                 }
             }
         }
     }
 }
 
-/// Adds the products of six rows and the columns of a panel.
+/// Adds the products of six rows and the columns of panels, each of which has a row for each of `left`.
 #[inline(always)]
-fn add_products<const FUSED: bool>(sums: &mut [Lanes; ROWS], left: &[[f32; ROWS]], right: &[Lanes]) {
+fn add_products<const FUSED: bool, const PANELS: usize>(
+    sums: &mut [[Lanes; ROWS]; PANELS],
+    left: &[[f32; ROWS]],
+    right: [&[Lanes]; PANELS],
+) {
     let mut local = *sums; // in registers
-    for (left, right) in left.iter().zip(right) {
-        for (sums, &left) in local.iter_mut().zip(left) {
-            for (sum, &right) in sums.iter_mut().zip(right) {
-                *sum = multiply_add::<FUSED>(left, right, *sum);
+    let right = right.map(|panel| &panel[..left.len()]);
+    for (k, left) in left.iter().enumerate() {
+        for (sums, right) in local.iter_mut().zip(right) {
+            for (sums, &left) in sums.iter_mut().zip(left) {
+                for (sum, &right) in sums.iter_mut().zip(&right[k]) {
+                    *sum = multiply_add::<FUSED>(left, right, *sum);
+                }
             }
         }
     }
