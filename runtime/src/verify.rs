@@ -167,7 +167,7 @@ pub fn verify(detector: &mut Detector) -> Result<Vec<Stage>, VerifyError> {
     let atoms = Atoms::from_unfolded(rows.select(Axis(0), &kept));
     let unfolded = unfold(query_features.view(), config.receptive_field);
     let codes = codes(unfolded.view(), &atoms, config);
-    let energy_map = energy_map(unfolded.view(), &atoms, codes.view(), [n, h, w]);
+    let energy_map = energy_map(unfolded.view(), &atoms, codes.view(), [n, h, w], config);
     let energy = energy(energy_map.view());
     let features_gradient = features_gradient(query_features.view(), &atoms, config);
     let image_gradient = backbone.image_gradient(probe.query.view(), features_gradient.view())?;

@@ -66,7 +66,7 @@ impl Golden {
         let atoms = dictionary(support.view(), self.config.receptive_field);
         let unfolded = unfold(query.view(), self.config.receptive_field);
         let codes = codes(unfolded.view(), &atoms, &self.config);
-        let map = energy_map(unfolded.view(), &atoms, codes.view(), [n, h, w]);
+        let map = energy_map(unfolded.view(), &atoms, codes.view(), [n, h, w], &self.config);
         self.check::<Ix1>("lambdas", ArrayView::from(&lambdas(&self.config)));
         self.check::<Ix2>("dictionary", atoms.dictionary());
         self.check::<Ix2>("codes", codes.view());

@@ -57,7 +57,7 @@ fn energies(
     assert_eq!(atoms.count(), dictionary.atom_count());
     let unfolded = unfold(query.view(), config.receptive_field);
     let codes = codes(unfolded.view(), &atoms, config);
-    let maps = energy_map(unfolded.view(), &atoms, codes.view(), [1, SIDE, SIDE]);
+    let maps = energy_map(unfolded.view(), &atoms, codes.view(), [1, SIDE, SIDE], config);
     roi.values(maps.index_axis(Axis(0), 0))
 }
 

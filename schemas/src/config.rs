@@ -8,7 +8,7 @@ mod training;
 pub use episodes::{
     AugmentationConfig, DataConfig, EpisodeConfig, NegativeKinds, NegativesConfig, PatchShape,
 };
-pub use sparse_coding::{AtomSampling, Shrinkage, SparseCodingConfig};
+pub use sparse_coding::{AtomSampling, EnergyKind, Shrinkage, SparseCodingConfig};
 pub use training::{LangevinConfig, LearningRateSchedule, ObjectiveConfig, OptimizerConfig, TrainingConfig};
 
 use serde::{Deserialize, Serialize};
@@ -167,11 +167,15 @@ fn at_least_one(counts: &[(&'static str, usize)]) -> Result<(), Violation> {
 }
 
 impl Config {
-    /// The sparse coding that the weights are trained with: [`Config::sparse_coding`], but for the receptive field if
-    /// `training` has one of its own.
+    /// The sparse coding that the weights are trained with: [`Config::sparse_coding`], but with Eq. (8)'s energy, and the receptive
+    /// field of `training` if it has one of its own.
     pub fn trained_sparse_coding(&self) -> SparseCodingConfig {
-        let receptive_field = self.training.receptive_field.unwrap_or(self.sparse_coding.receptive_field);
-        SparseCodingConfig { receptive_field, ..self.sparse_coding }
+        let coding = self.sparse_coding;
+        SparseCodingConfig {
+            receptive_field: self.training.receptive_field.unwrap_or(coding.receptive_field),
+            energy: EnergyKind::Reconstruction,
+            ..coding
+        }
     }
 }
 

@@ -14,10 +14,10 @@ mod valid;
 mod violation;
 
 pub use config::{
-    AtomSampling, AugmentationConfig, BackboneConfig, CONTRAST_SHORTCUT, Config, DataConfig, EpisodeConfig,
-    IMAGE_SHORTCUT, InputConfig, LangevinConfig, LearningRateSchedule, NegativeKinds, NegativesConfig,
-    ObjectiveConfig, OptimizerConfig, PatchShape, ResizeFilter, ScoringConfig, Shrinkage, SparseCodingConfig,
-    TrainingConfig,
+    AtomSampling, AugmentationConfig, BackboneConfig, CONTRAST_SHORTCUT, Config, DataConfig, EnergyKind,
+    EpisodeConfig, IMAGE_SHORTCUT, InputConfig, LangevinConfig, LearningRateSchedule, NegativeKinds,
+    NegativesConfig, ObjectiveConfig, OptimizerConfig, PatchShape, ResizeFilter, ScoringConfig, Shrinkage,
+    SparseCodingConfig, TrainingConfig,
 };
 pub use geometry::FeatureGeometry;
 pub use manifest::{

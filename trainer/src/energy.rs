@@ -61,7 +61,7 @@ impl<B: Backend> EnergyModel<B> {
         let [n, _, h, w] = features.dims();
         let unfolded = sparse_coding::unfold(features, self.sparse_coding.receptive_field);
         let codes = sparse_coding::codes(unfolded.clone(), atoms, &self.sparse_coding);
-        sparse_coding::energy_map(unfolded, atoms, codes, [n, h, w])
+        sparse_coding::energy_map(unfolded, atoms, codes, [n, h, w], &self.sparse_coding)
     }
 
     /// The energy maps of each task, from features \[n,d,h,w\] of several tasks with a dictionary each.

@@ -6,7 +6,7 @@
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use ndarray::Array2;
 use sparsight_runtime::sparse_coding::largest_eigenvalue;
-use sparsight_schemas::{Shrinkage, SparseCodingConfig, lambda_schedule};
+use sparsight_schemas::{EnergyKind, Shrinkage, SparseCodingConfig, lambda_schedule};
 
 use crate::operations::{
     expressions,
@@ -136,16 +136,26 @@ fn iterate<B: Backend>(
     (a.unwrap_or(b), shrunk)
 }
 
-/// Energy map of the shape \[n,h,w\]: per position, the mean over the m values of (z - D a)^2.
+/// Energy map of the shape \[n,h,w\]: per position, the mean over the m values of (z - D a)^2; and of the lasso's other term,
+/// 2 lambda_star |a|_1 / m, where `config.energy` asks for it.
 pub fn energy_map<B: Backend>(
     unfolded: Tensor<B, 2>,
     atoms: &Atoms<B>,
     codes: Tensor<B, 2>,
     shape: [usize; 3],
+    config: &SparseCodingConfig,
 ) -> Tensor<B, 3> {
     let residual = unfolded - product(&codes, &atoms.dictionary, [false, true]);
     let [positions, m] = residual.dims();
-    expressions::mean(residual.powi_scalar(2).reshape([positions, 1, 1, m])).reshape(shape)
+    let energies = expressions::mean(residual.powi_scalar(2).reshape([positions, 1, 1, m])).reshape(shape);
+    match config.energy {
+        EnergyKind::Reconstruction => energies,
+        EnergyKind::Lasso => {
+            let [_, atoms] = codes.dims();
+            let sizes = expressions::sum(codes.abs().reshape([positions, 1, 1, atoms])).reshape(shape);
+            energies + sizes.mul_scalar(2.0 * config.lambda_star / m as f64)
+        }
+    }
 }
 
 /// Energies \[n\] of images, Eq. (8): the means of their energy maps.
@@ -168,9 +178,12 @@ pub fn features_gradient<B: Backend>(
     let (a, shrunk) = iterate(product(&unfolded, &atoms.dictionary, [false, false]), atoms, config);
 
     // The energy is sum |z - D a|^2 / (m h w): its gradient in the residual, then back through the iterations.
-    let residual =
-        (unfolded - product(&a, &atoms.dictionary, [false, true])).mul_scalar(2.0 / (m * h * w) as f64);
+    let slope = 2.0 / (m * h * w) as f64;
+    let residual = (unfolded - product(&a, &atoms.dictionary, [false, true])).mul_scalar(slope);
     let mut in_a = product(&residual, &atoms.dictionary, [false, false]).neg();
+    if config.energy == EnergyKind::Lasso {
+        in_a = in_a + a.sign().mul_scalar(slope * config.lambda_star);
+    }
     let mut in_b = in_a.zeros_like();
     for (n, (u, lambda)) in shrunk.into_iter().enumerate().rev() {
         let in_u = shrink_vjp(u, in_a, lambda, config);

@@ -69,7 +69,7 @@ fn check_the_sparse_coding_layer<B: Backend>(devices: &[B::Device]) {
         let unfolded = unfold(features(), config.receptive_field);
         let a = codes(unfolded.clone(), &atoms, config);
         let [n, _, h, w] = features().dims();
-        let map = energy_map(unfolded, &atoms, a.clone(), [n, h, w]);
+        let map = energy_map(unfolded, &atoms, a.clone(), [n, h, w], config);
         for (name, difference) in [
             ("dictionary", case.difference("dictionary", atoms.dictionary.clone())),
             ("codes", case.difference("codes", a)),

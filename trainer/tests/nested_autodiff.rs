@@ -13,7 +13,7 @@ use burn::{
 };
 use burn_ndarray::NdArray;
 use golden::{Golden, cases, relative_difference};
-use sparsight_schemas::LangevinConfig;
+use sparsight_schemas::{EnergyKind, LangevinConfig};
 use sparsight_trainer::{
     backbone::Backbone,
     objective::episode_loss,
@@ -39,29 +39,40 @@ fn plain_energy<B: Backend>(
     let [n, _, h, w] = features.dims();
     let unfolded = unfold(features, case.sparse_coding.receptive_field);
     let a = codes(unfolded.clone(), atoms, &case.sparse_coding);
-    energy(energy_map(unfolded, atoms, a, [n, h, w]))
+    energy(energy_map(unfolded, atoms, a, [n, h, w], &case.sparse_coding))
 }
 
 #[test]
 fn the_loss_and_every_weight_gradient_agree_with_nested_automatic_differentiation() {
-    agree(cases(), |langevin| langevin);
+    agree(cases(), |_| ());
+}
+
+/// |a| has a kink at zero, which sigmoid shrinkage leaves no code at and soft shrinkage leaves them at together.
+#[test]
+fn they_agree_where_the_codes_count() {
+    agree(cases(), |case| case.sparse_coding.energy = EnergyKind::Lasso);
 }
 
 #[test]
 fn they_agree_where_energies_are_relative_and_the_step_is_learned() {
-    let relative = |langevin: LangevinConfig| LangevinConfig { relative: true, step_size: 10.0, ..langevin };
+    let relative = |case: &mut Golden| {
+        case.langevin = LangevinConfig { relative: true, step_size: 10.0, ..case.langevin };
+    };
     let two = || cases().into_iter().filter(|path| path.to_string_lossy().contains("_sigmoid"));
     agree(two(), relative);
-    let learned = |langevin: LangevinConfig| LangevinConfig { learned: true, ..relative(langevin) };
+    let learned = |case: &mut Golden| {
+        relative(case);
+        case.langevin.learned = true;
+    };
     agree(two(), learned);
 }
 
-/// Compares golden cases with the oracle, with the sampler's settings so changed.
-fn agree(cases: impl IntoIterator<Item = PathBuf>, change: impl Fn(LangevinConfig) -> LangevinConfig) {
+/// Compares golden cases with the oracle, with their settings so changed.
+fn agree(cases: impl IntoIterator<Item = PathBuf>, change: impl Fn(&mut Golden)) {
     let device = Default::default();
     for path in cases.into_iter().filter(|path| !path.ends_with("table_a.safetensors")) {
         let mut case = Golden::read(&path);
-        case.langevin = change(case.langevin);
+        change(&mut case);
         case.objective.relative = case.langevin.relative;
         let mut parameters = case.parameters();
         if case.langevin.learned {

@@ -7,8 +7,9 @@ use std::{path::Path, sync::atomic::AtomicBool};
 use burn::backend::Autodiff;
 use burn_flex::Flex;
 use sparsight_schemas::{
-    BackboneConfig, Config, DataConfig, EpisodeConfig, InputConfig, LangevinConfig, LearningRateSchedule,
-    NegativesConfig, ObjectiveConfig, OptimizerConfig, PatchShape, ResizeFilter, TrainingConfig, Valid,
+    BackboneConfig, Config, DataConfig, EnergyKind, EpisodeConfig, InputConfig, LangevinConfig,
+    LearningRateSchedule, NegativesConfig, ObjectiveConfig, OptimizerConfig, PatchShape, ResizeFilter,
+    TrainingConfig, Valid,
 };
 use sparsight_trainer::{
     categories::{read_categories, read_validation_categories},
@@ -166,6 +167,20 @@ fn a_run_may_be_trained_in_other_neighbourhoods_than_it_is_read_in() {
     let (wide, narrow) = (trained("wide", 3, None), trained("narrow", 1, None));
     assert_ne!(wide, narrow);
     assert_eq!(trained("read one by one", 1, Some(3)), wide);
+}
+
+#[test]
+fn the_energy_that_features_are_read_by_does_not_change_their_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    categories(&data);
+    let trained = |name: &str, energy: EnergyKind| {
+        let mut config = config(&data, 3);
+        config.sparse_coding.energy = energy;
+        run(&config, None, &folder.path().join(name)).unwrap().parameters
+    };
+    let (lasso, reconstruction) = (EnergyKind::Lasso, EnergyKind::Reconstruction);
+    assert_eq!(trained("lasso", lasso), trained("reconstruction", reconstruction));
 }
 
 #[test]

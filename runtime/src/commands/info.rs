@@ -16,7 +16,7 @@ use sparsight_runtime::{
     roi::Roi,
     terminal::printable,
 };
-use sparsight_schemas::AtomSampling;
+use sparsight_schemas::{AtomSampling, EnergyKind};
 
 use super::{
     Exit,
@@ -124,6 +124,10 @@ fn bundle_text(bundle: &Bundle) -> Vec<(&'static str, String)> {
             format!("at most {most} of a support, drawn by inverse density")
         }
     };
+    let energy = match coding.energy {
+        EnergyKind::Reconstruction => "what the codes leave unexplained",
+        EnergyKind::Lasso => "what the codes leave unexplained, and their size (lasso)",
+    };
     vec![
         ("bundle", manifest.name.clone()),
         ("sha256", bundle.sha256.clone()),
@@ -143,6 +147,7 @@ fn bundle_text(bundle: &Bundle) -> Vec<(&'static str, String)> {
             ),
         ),
         ("atoms", atoms),
+        ("energy", energy.into()),
         (
             "scoring",
             format!(

@@ -14,7 +14,9 @@ use sparsight_schemas::{Shrinkage, SparseCodingConfig};
 
 use self::neighbourhoods::Neighbourhoods;
 use super::{
-    Atoms, lambdas,
+    Atoms,
+    energy::{price, sign},
+    lambdas,
     sigmoid::{multiply_by_slope, shrink_all},
 };
 use crate::matrix::packed::{BLOCK, LANES, Lanes, Packed};
@@ -48,6 +50,8 @@ struct Matrices {
     lambdas: Vec<f32>,
     shrinkage: Shrinkage,
     tau: f32,
+    /// What a code's size counts for in half the energy; 0 where it counts for nothing.
+    price: f32,
 }
 
 /// Panels of one block of positions; each is \[panels, rows\] with as many rows as its letter has.
@@ -81,6 +85,7 @@ impl Coder {
             lambdas: lambdas(config),
             shrinkage: config.shrinkage,
             tau: config.tau as f32,
+            price: price(config) as f32,
         };
         let neighbourhoods = Neighbourhoods::new(config.receptive_field);
         Self { matrices: Arc::new(matrices), neighbourhoods, buffers: Buffers::default(), energy_map: vec![] }
@@ -156,6 +161,16 @@ impl Coder {
     }
 }
 
+impl Matrices {
+    /// What the codes of every column cost: 2 p |a|_1.
+    fn paid(&self, codes: &[Lanes]) -> [f64; LANES] {
+        if self.price == 0.0 {
+            return [0.0; LANES];
+        }
+        sums(codes, f32::abs).map(|size| 2.0 * f64::from(self.price) * size)
+    }
+}
+
 impl Buffers {
     /// Reads z of `positions` positions from the panel `first` on, and computes D'z.
     fn read_block(
@@ -196,7 +211,7 @@ impl Buffers {
     }
 
     /// The energies of the block's positions: (|z|^2 - 2 a'D'z + a'D'D a) / m, or where that has lost its digits, or
-    /// costs more, from the residual.
+    /// costs more, from the residual; and of the codes' sizes, if those count.
     fn energies(&mut self, matrices: &Matrices, energies: &mut [f32]) {
         let (atoms, values) = (matrices.atoms.rows(), matrices.atoms.inner());
         if atoms > values {
@@ -207,6 +222,7 @@ impl Buffers {
         for (panel, energies) in energies.chunks_mut(LANES).enumerate() {
             let (z, rows) = (panel * values..(panel + 1) * values, panel * atoms..(panel + 1) * atoms);
             let square = squares(&self.z[z.clone()]);
+            let paid = matrices.paid(&self.codes[rows.clone()]);
             let explained = explained(
                 &self.codes[rows.clone()],
                 &self.correlations[rows.clone()],
@@ -221,7 +237,7 @@ impl Buffers {
                 matrices.minus_dictionary.multiply(&self.codes[rows], Some(&self.z[z]), residual, values);
                 squares(residual)
             };
-            mean(rest, values, energies);
+            mean(rest, paid, values, energies);
         }
     }
 
@@ -240,17 +256,20 @@ impl Buffers {
         }
     }
 
-    /// The energies of the block's positions, |z - D a|^2 / m.
+    /// As [`Buffers::energies`], from the residual z - D a.
     fn energies_of_residual(&mut self, matrices: &Matrices, energies: &mut [f32]) {
-        let values = matrices.atoms.inner();
+        let (atoms, values) = (matrices.atoms.rows(), matrices.atoms.inner());
         matrices.minus_dictionary.multiply(&self.codes, Some(&self.z), &mut self.residual, values);
         for (panel, energies) in energies.chunks_mut(LANES).enumerate() {
-            mean(squares(&self.residual[panel * values..][..values]), values, energies);
+            let rest = squares(&self.residual[panel * values..][..values]);
+            let paid = matrices.paid(&self.codes[panel * atoms..][..atoms]);
+            mean(rest, paid, values, energies);
         }
     }
 
-    /// `slope` (r - D s), the gradient in z of what has the slope `slope` r in r = z - D a; `inputs` are those of every
-    /// shrinkage. s is what comes back of D'r through all iterations, and r - D s is z - D (a + s): one product with D.
+    /// `slope` (r - D s), the gradient in z of what has the slope `slope` r in r = z - D a, and -`slope` p sign(a) in a for the
+    /// price p of a code; `inputs` are those of every shrinkage. s is what comes back of D'r - p sign(a) through all
+    /// iterations, and r - D s is z - D (a + s): one product with D.
     fn gradient(&mut self, matrices: &Matrices, inputs: &[Lanes], slope: f32) {
         self.begin_next(matrices);
         let Self { correlations, codes, next, residual, z, .. } = self;
@@ -259,7 +278,7 @@ impl Buffers {
             sums.as_flattened_mut().iter_mut().zip(codes.as_flattened_mut()).zip(next.as_flattened())
         {
             *sum = *code;
-            *code = next - *code; // D'r
+            *code = next - *code - matrices.price * sign(*code); // D'r - p sign(a)
         }
         let inputs = inputs.chunks_exact(codes.len().max(1));
         for (n, (u, &lambda)) in inputs.zip(&matrices.lambdas).enumerate().rev() {
@@ -289,12 +308,17 @@ fn explained(codes: &[Lanes], correlations: &[Lanes], next: &[Lanes]) -> [f64; L
 
 /// The squared norm of every column.
 fn squares(values: &[Lanes]) -> [f64; LANES] {
+    sums(values, |value| value * value)
+}
+
+/// The sum of a term of every value, by column.
+fn sums(values: &[Lanes], term: impl Fn(f32) -> f32) -> [f64; LANES] {
     let mut sums = [0.0; LANES];
     for rows in values.chunks(ROWS_IN_F32) {
         let mut part = [0.0; LANES];
         for row in rows {
             for lane in 0..LANES {
-                part[lane] += row[lane] * row[lane];
+                part[lane] += term(row[lane]);
             }
         }
         for lane in 0..LANES {
@@ -304,9 +328,10 @@ fn squares(values: &[Lanes]) -> [f64; LANES] {
     sums
 }
 
-/// The energies of positions with these squared norms: finite for every finite input, beyond f32 the largest one.
-fn mean(squares: [f64; LANES], values: usize, energies: &mut [f32]) {
-    for (energy, square) in energies.iter_mut().zip(squares) {
-        *energy = (square / values as f64).min(f64::from(f32::MAX)) as f32;
+/// The energies of positions with these squared norms of residuals and this paid for their codes: finite for every finite
+/// input, beyond f32 the largest one.
+fn mean(squares: [f64; LANES], paid: [f64; LANES], values: usize, energies: &mut [f32]) {
+    for ((energy, square), paid) in energies.iter_mut().zip(squares).zip(paid) {
+        *energy = ((square + paid) / values as f64).min(f64::from(f32::MAX)) as f32;
     }
 }

@@ -26,6 +26,31 @@ pub struct SparseCodingConfig {
     #[serde(skip_serializing_if = "AtomSampling::is_uniform")]
     // bundles that don't need it stay as they were
     pub atom_sampling: AtomSampling,
+    /// What the energy of a position is made of. Training always takes Eq. (8)'s.
+    #[cfg_attr(feature = "json-schema", schemars(extend("default" = "reconstruction")))]
+    #[serde(skip_serializing_if = "EnergyKind::is_reconstruction")]
+    // bundles that don't need it stay as they were
+    pub energy: EnergyKind,
+}
+
+/// What the energy of a position is made of, as a mean over its m values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum EnergyKind {
+    /// |z - D a|^2, Eq. (8).
+    #[default]
+    Reconstruction,
+    /// |z - D a|^2 + 2 lambda_star |a|_1: all that sparse coding minimises, Eq. (5), so that a place costs the more, the more of
+    /// the atoms it takes to explain it. Beyond the paper.
+    Lasso,
+}
+
+impl EnergyKind {
+    /// Whether it is Eq. (8)'s.
+    pub fn is_reconstruction(&self) -> bool {
+        *self == Self::Reconstruction
+    }
 }
 
 /// How codes are pulled towards zero in each iteration.
@@ -73,6 +98,7 @@ impl Default for SparseCodingConfig {
             tau: 20.0,
             max_atoms: 0,
             atom_sampling: AtomSampling::default(),
+            energy: EnergyKind::default(),
         }
     }
 }
