@@ -15,7 +15,7 @@ pub struct ScoreRecord {
     pub image: String,
     /// The score that the threshold applies to: the mean of the map's highest energies.
     pub anomaly_score: Option<f32>,
-    /// Eq. (8): the mean of the energy map.
+    /// The mean of the energy map: Eq. (8), unless the bundle counts the codes' size too.
     pub energy: Option<f32>,
     /// The dictionary's threshold; none if it holds too few shots to have one.
     pub threshold: Option<f32>,

@@ -70,7 +70,7 @@ impl<B: Backend> EnergyModel<B> {
         of_tasks.map(|(features, atoms)| self.energy_map(features, atoms)).collect()
     }
 
-    /// Energies \[n\] of images \[n,3,H,W\], Eq. (8).
+    /// Energies \[n\] of images \[n,3,H,W\]: Eq. (8), unless the codes count too.
     pub fn energy(&self, images: Tensor<B, 4>, atoms: &Atoms<B>) -> Tensor<B, 1> {
         sparse_coding::energy(self.energy_map(self.features(images), atoms))
     }

@@ -158,7 +158,7 @@ pub fn energy_map<B: Backend>(
     }
 }
 
-/// Energies \[n\] of images, Eq. (8): the means of their energy maps.
+/// Energies \[n\] of images: the means of their energy maps.
 pub fn energy<B: Backend>(energy_map: Tensor<B, 3>) -> Tensor<B, 1> {
     let [n, h, w] = energy_map.dims();
     energy_map.reshape([n, h * w]).mean_dim(1).reshape([n])
@@ -177,7 +177,7 @@ pub fn features_gradient<B: Backend>(
     let m = unfolded.dims()[1];
     let (a, shrunk) = iterate(product(&unfolded, &atoms.dictionary, [false, false]), atoms, config);
 
-    // The energy is sum |z - D a|^2 / (m h w): its gradient in the residual, then back through the iterations.
+    // The energy is sum (|z - D a|^2 + 2 p |a|_1) / (m h w), with p = lambda_star or nothing: its gradient in the residual, then back through the iterations.
     let slope = 2.0 / (m * h * w) as f64;
     let residual = (unfolded - product(&a, &atoms.dictionary, [false, true])).mul_scalar(slope);
     let mut in_a = product(&residual, &atoms.dictionary, [false, false]).neg();

@@ -29,7 +29,7 @@ pub struct Scorer<'a> {
 pub struct Score {
     /// The energy of every feature position, \[h, w\]; 0 outside of the dictionary's region of interest.
     pub energy_map: Array2<f32>,
-    /// Its mean over the positions that count, Eq. (8).
+    /// Its mean over the positions that count.
     pub energy: f32,
     /// What is scored and drawn, \[h, w\]: the energy map, relative to the support's [`Reference`] where the bundle's
     /// scoring asks for it.

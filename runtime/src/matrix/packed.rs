@@ -7,7 +7,8 @@ pub(crate) const LANES: usize = 16;
 /// One value for every column of a panel.
 pub(crate) type Lanes = [f32; LANES];
 
-/// Rows that are computed together. Six rows of a panel's sums fill the registers of AVX2 and NEON.
+/// Rows that are computed together. Six rows of a panel's sums fill the registers of AVX2 and NEON, of two
+/// panels enough of AVX-512's.
 const ROWS: usize = 6;
 
 /// Panels that pass through a product together: the packed matrix comes from memory once for all of them. With 2,560 atoms
@@ -180,4 +181,63 @@ fn add_products<const FUSED: bool, const PANELS: usize>(
         }
     }
     *sums = local;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers of both signs that differ from place to place.
+    fn value(i: usize) -> f32 {
+        ((i * 7919) % 1009) as f32 / 504.5 - 1.0
+    }
+
+    #[test]
+    fn panels_at_once_have_the_sums_that_each_has_alone() {
+        let left: Vec<[f32; ROWS]> = (0..37).map(|k| std::array::from_fn(|i| value(k * ROWS + i))).collect();
+        let panel = |p: usize| -> Vec<Lanes> {
+            (0..37).map(|k| std::array::from_fn(|lane| value(p * 601 + k * LANES + lane))).collect()
+        };
+        let panels = [panel(1), panel(2)];
+        let start: [[Lanes; ROWS]; 2] =
+            std::array::from_fn(|p| [std::array::from_fn(|lane| value(p + lane)); ROWS]);
+        let mut together = start;
+        add_products::<true, 2>(&mut together, &left, [&panels[0], &panels[1]]);
+        for (i, panel) in panels.iter().enumerate() {
+            let mut alone = [start[i]];
+            add_products::<true, 1>(&mut alone, &left, [panel]);
+            assert_eq!(alone[0], together[i]);
+        }
+    }
+
+    /// Rows that are no multiple of six, panels that are none of two or of a block, and fewer rows than there are.
+    #[test]
+    fn products_are_those_of_float64_whatever_is_left_over() {
+        for (rows, inner, panels) in [(1, 1, 1), (6, 5, 2), (13, 9, 3), (20, 31, 17), (128, 96, 33)] {
+            let packed = Packed::new(rows, inner, |row, column| value(row * inner + column));
+            let right: Vec<Lanes> = (0..panels * inner)
+                .map(|i| std::array::from_fn(|lane| value(i * LANES + lane + 5)))
+                .collect();
+            let start: Vec<Lanes> =
+                (0..panels * rows).map(|i| std::array::from_fn(|lane| value(i * 3 + lane))).collect();
+            for computed in [rows, rows.div_ceil(2)] {
+                let mut out = vec![[0.0; LANES]; panels * rows];
+                packed.multiply(&right, Some(&start), &mut out, computed);
+                for (panel, row, lane) in (0..panels)
+                    .flat_map(|p| (0..computed).flat_map(move |r| (0..LANES).map(move |lane| (p, r, lane))))
+                {
+                    let term = |k: usize| {
+                        f64::from(value(row * inner + k)) * f64::from(right[panel * inner + k][lane])
+                    };
+                    let expected =
+                        f64::from(start[panel * rows + row][lane]) + (0..inner).map(term).sum::<f64>();
+                    let difference = (f64::from(out[panel * rows + row][lane]) - expected).abs();
+                    assert!(
+                        difference < 1e-5,
+                        "{rows} {inner} {panels}: {panel} {row} {lane} {difference:e}"
+                    );
+                }
+            }
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Eq. (8): energy is what the codes leave unexplained; and its gradient in the features.
+//! Eq. (8): energy is what the codes leave unexplained, and with the lasso their size; and its gradient in the features.
 
 use ndarray::{Array1, Array2, Array3, Array4, ArrayView2, ArrayView3, ArrayView4};
 use sparsight_schemas::{EnergyKind, SparseCodingConfig};
@@ -31,14 +31,15 @@ pub fn energy_map(
     let energies = Array1::from_shape_fn(residual.nrows(), |position| {
         let (row, codes) = (residual.row(position), codes.row(position));
         let squares: f64 = row.iter().map(|&value| f64::from(value).powi(2)).sum();
-        let size: f64 = codes.iter().map(|&code| f64::from(code.abs())).sum();
-        saturated((squares + penalty * size) / row.len() as f64)
+        let size = || codes.iter().map(|&code| f64::from(code.abs())).sum::<f64>();
+        let paid = if penalty == 0.0 { 0.0 } else { penalty * size() };
+        saturated((squares + paid) / row.len() as f64)
     });
     let [n, h, w] = shape;
     Array3::from_shape_fn((n, h, w), |(image, y, x)| energies[(image * h + y) * w + x])
 }
 
-/// The energy of every image, \[n\]: the mean of its map, Eq. (8).
+/// The energy of every image, \[n\]: the mean of its map.
 pub fn energy(energy_map: ArrayView3<f32>) -> Array1<f32> {
     energy_map
         .outer_iter()

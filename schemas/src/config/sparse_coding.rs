@@ -13,7 +13,7 @@ pub struct SparseCodingConfig {
     pub steps: usize,
     /// First lambda of the schedule.
     pub lambda_max: f64,
-    /// Last lambda of the schedule.
+    /// Last lambda of the schedule; with the energy `lasso` also what a code's size costs.
     pub lambda_star: f64,
     /// The shrinkage function.
     pub shrinkage: Shrinkage,
@@ -26,7 +26,7 @@ pub struct SparseCodingConfig {
     #[serde(skip_serializing_if = "AtomSampling::is_uniform")]
     // bundles that don't need it stay as they were
     pub atom_sampling: AtomSampling,
-    /// What the energy of a position is made of. Training always takes Eq. (8)'s.
+    /// What the energy of a position is made of. The loss and the sampler take Eq. (8)'s whatever is set; validation goes by what is set.
     #[cfg_attr(feature = "json-schema", schemars(extend("default" = "reconstruction")))]
     #[serde(skip_serializing_if = "EnergyKind::is_reconstruction")]
     // bundles that don't need it stay as they were
@@ -41,7 +41,7 @@ pub enum EnergyKind {
     /// |z - D a|^2, Eq. (8).
     #[default]
     Reconstruction,
-    /// |z - D a|^2 + 2 lambda_star |a|_1: all that sparse coding minimises, Eq. (5), so that a place costs the more, the more of
+    /// |z - D a|^2 + 2 lambda_star |a|_1: twice what Eq. (5) asks to be minimised, so that a place costs the more, the more of
     /// the atoms it takes to explain it. Beyond the paper.
     Lasso,
 }
