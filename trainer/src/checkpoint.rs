@@ -141,14 +141,7 @@ impl Checkpoint {
     /// # Errors
     /// A file that is missing or not what this program writes.
     pub fn read(folder: &Path) -> Result<Self, CheckpointError> {
-        let text = |name: &str| {
-            let path = folder.join(name);
-            std::fs::read_to_string(&path).map_err(|source| CheckpointError::Read { path, source })
-        };
-        let config: Valid<Config> = Valid::parse(&text("config.yaml")?)
-            .map_err(|source| CheckpointError::Config { path: folder.join("config.yaml"), source })?;
-        let progress = serde_yaml::from_str(&text("progress.yaml")?)
-            .map_err(|source| CheckpointError::Progress { path: folder.join("progress.yaml"), source })?;
+        let (config, progress) = Self::read_origin(folder)?;
         let path = folder.join("optimizer.mpk");
         let optimizer = std::fs::read(&path).map_err(|source| CheckpointError::Read { path, source })?;
         let mut listed = config.backbone.parameters();
@@ -160,6 +153,22 @@ impl Checkpoint {
             (model, None)
         };
         Ok(Self { config, parameters, average, optimizer, progress })
+    }
+
+    /// Reads of the folder what its run was: an export needs no more beside the weights that ship.
+    ///
+    /// # Errors
+    /// A file that is missing or not what this program writes.
+    pub fn read_origin(folder: &Path) -> Result<(Valid<Config>, Progress), CheckpointError> {
+        let text = |name: &str| {
+            let path = folder.join(name);
+            std::fs::read_to_string(&path).map_err(|source| CheckpointError::Read { path, source })
+        };
+        let config = Valid::parse(&text("config.yaml")?)
+            .map_err(|source| CheckpointError::Config { path: folder.join("config.yaml"), source })?;
+        let progress = serde_yaml::from_str(&text("progress.yaml")?)
+            .map_err(|source| CheckpointError::Progress { path: folder.join("progress.yaml"), source })?;
+        Ok((config, progress))
     }
 
     /// Writes the folder whole, in place of an older checkpoint.

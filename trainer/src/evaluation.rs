@@ -129,6 +129,8 @@ pub enum EvaluationError {
     Export(Box<ExportError>),
     #[error("baseline random: {0}")]
     Random(Box<DetectorError>),
+    #[error("{category}: test needs good and defective images, and no other category has both; add some")]
+    NoFigures { category: String },
     #[error("no map to take figures of; name one")]
     NoMaps,
 }
@@ -142,7 +144,7 @@ pub enum EvaluationError {
 ///
 /// # Errors
 /// A category with fewer different good training images than shots, an image or a mask that can't be used, a defective
-/// image without a mask in a category that has masks, a plan without maps, or the detector's failure.
+/// image without a mask in a category that has masks, categories none of which has figures, a plan without maps, or the detector's failure.
 pub fn evaluate(
     detector: &mut Detector,
     categories: &[Category],
@@ -151,6 +153,9 @@ pub fn evaluate(
 ) -> Result<Evaluation, EvaluationError> {
     if plan.maps.is_empty() {
         return Err(EvaluationError::NoMaps);
+    }
+    if let Some(category) = categories.first().filter(|_| !categories.iter().any(TestSet::has_figures)) {
+        return Err(EvaluationError::NoFigures { category: category.name.clone() });
     }
     let bundle = detector.bundle().clone();
     let mut random = match plan.baselines.contains(&Baseline::Random) {

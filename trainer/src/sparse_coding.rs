@@ -46,7 +46,8 @@ impl<B: Backend> Atoms<B> {
     pub fn from_unfolded(rows: Tensor<B, 2>) -> Self {
         let [atoms, m] = rows.dims();
         let squares = rows.clone().powi_scalar(2).reshape([atoms, 1, 1, m]);
-        let norms = expressions::sum(squares).reshape([atoms, 1]).sqrt().clamp_min(1e-8);
+        // Clamped before the root, whose slope at zero is infinite: an atom of zeros would make every gradient NaN.
+        let norms = expressions::sum(squares).reshape([atoms, 1]).clamp_min(1e-16).sqrt();
         let rows = rows / norms;
         let gram = product(&rows, &rows, [false, true]);
         let square = squared_spectral_norm(gram.clone().detach());

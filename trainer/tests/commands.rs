@@ -7,7 +7,10 @@ use std::{fs, path::Path};
 use assert_cmd::Command;
 use sparsight_runtime::replace::sha256_hex;
 use sparsight_schemas::{BackboneConfig, Config, Manifest, Valid};
-use sparsight_trainer::weights::{random_parameters, to_safetensors};
+use sparsight_trainer::{
+    training::RunFolder,
+    weights::{random_parameters, to_safetensors},
+};
 
 const TINY: &str = "input: {height: 32, width: 32}\n\
     backbone: {widths: [8, 8], strides: [1, 2], feature_channels: 16}\n\
@@ -40,6 +43,8 @@ fn no_steps_keep_the_random_weights_which_export_into_a_bundle() {
     let config = written(folder.path(), TINY);
     let run = folder.path().join("run");
     train().args(["train", "--config"]).arg(config).arg("--output").arg(&run).assert().success();
+    // What a run needs to go on, an export does not.
+    fs::remove_file(run.join("checkpoint/optimizer.mpk")).unwrap();
     let bundle = folder.path().join("bundle");
     train()
         .args(["export", "--checkpoint"])
@@ -189,7 +194,7 @@ fn a_config_without_data_folders_says_how_to_name_some() {
 }
 
 #[test]
-fn an_older_checkpoint_is_not_overwritten_unasked() {
+fn an_older_checkpoint_is_not_overwritten_unasked_nor_under_another_training() {
     let folder = tempfile::tempdir().unwrap();
     let config = written(folder.path(), TINY);
     let again = |flag: &[&str], code| {
@@ -206,6 +211,10 @@ fn an_older_checkpoint_is_not_overwritten_unasked() {
     assert!(again(&[], 1).contains("--resume"));
     let best = folder.path().join("run/best");
     fs::create_dir(&best).unwrap();
+    let other = RunFolder(&folder.path().join("run")).lock().unwrap();
+    assert!(again(&["--overwrite"], 1).contains("another training is at work there"));
+    assert!(best.exists());
+    drop(other);
     again(&["--overwrite"], 0);
     assert!(!best.exists(), "what is left of the older run would be taken for the new one's");
 }

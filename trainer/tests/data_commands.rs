@@ -229,6 +229,11 @@ fn figures_that_a_category_can_not_have_are_missing_and_explained() {
     let energy = |i: usize| report.categories[i].maps["energy"];
     assert!(energy(0).image_auroc.is_some() && energy(0).pixel_auroc.is_none());
     assert!(energy(1).image_auroc.is_none() && energy(1).pixel_auroc.is_none());
+
+    let alone = ["--shots", "2", "--categories", "weave_000", "-o", "alone.json"];
+    let message = error_of(evaluate(&alone, folder.path()));
+    assert!(message.contains("weave_000: test needs good and defective images"), "{message}");
+    assert!(!folder.path().join("alone.json").exists());
 }
 
 #[test]

@@ -63,7 +63,8 @@ fn config(data: &Path) -> Valid<Config> {
 }
 
 fn categories(folder: &Path) {
-    synthesise(folder, &Options { categories: 4, seed: 1, size: 64, train: 6, test: 2 }, || {}).unwrap();
+    let options = Options { categories: 4, seed: 1, size: 64, train: 6, test: 2 };
+    synthesise(folder, &options, &AtomicBool::new(false), || {}).unwrap();
 }
 
 #[test]

@@ -13,7 +13,7 @@ use burn::{
 };
 use burn_ndarray::NdArray;
 use golden::{Golden, cases, relative_difference};
-use sparsight_schemas::{EnergyKind, LangevinConfig};
+use sparsight_schemas::{EnergyKind, LangevinConfig, SparseCodingConfig};
 use sparsight_trainer::{
     backbone::Backbone,
     objective::episode_loss,
@@ -135,5 +135,23 @@ fn agree(cases: impl IntoIterator<Item = PathBuf>, change: impl Fn(&mut Golden))
             let difference = relative_difference(&ours, &theirs);
             assert!(difference < 1e-8, "{path:?} {name}: {difference:e}");
         }
+    }
+}
+
+#[test]
+fn an_atom_of_zeros_leaves_every_gradient_finite() {
+    let device = Default::default();
+    let features =
+        |values: [f64; 4]| Tensor::<Once, 1>::from_data(values, &device).reshape([1, 2, 1, 2]).require_grad();
+    let (support, query) = (features([0.0, 1.0, 0.0, 2.0]), features([0.5, -1.0, 2.0, 1.0]));
+    let config = SparseCodingConfig { receptive_field: 1, ..SparseCodingConfig::default() };
+    let atoms = dictionary(support.clone(), 1);
+    let unfolded = unfold(query.clone(), 1);
+    let a = codes(unfolded.clone(), &atoms, &config);
+    let gradients = energy(energy_map(unfolded, &atoms, a, [1, 1, 2], &config)).sum().backward();
+    for features in [support, query] {
+        let gradient: Vec<f64> = features.grad(&gradients).unwrap().into_data().iter().collect();
+        assert!(gradient.iter().all(|value| value.is_finite()), "{gradient:?}");
+        assert!(gradient.iter().any(|value| *value != 0.0), "{gradient:?}");
     }
 }

@@ -42,7 +42,8 @@ fn config(data: &Path, steps: usize) -> Config {
 }
 
 fn categories(folder: &Path) {
-    synthesise(folder, &Options { categories: 3, seed: 1, size: 64, train: 6, test: 0 }, || {}).unwrap();
+    let options = Options { categories: 3, seed: 1, size: 64, train: 6, test: 0 };
+    synthesise(folder, &options, &AtomicBool::new(false), || {}).unwrap();
 }
 
 fn run(config: &Config, from: Option<Checkpoint>, output: &Path) -> Result<Checkpoint, TrainingError> {
@@ -236,7 +237,8 @@ fn rich(data: &Path, steps: usize) -> Config {
 }
 
 fn categories_with_anomalies(folder: &Path) {
-    synthesise(folder, &Options { categories: 3, seed: 1, size: 64, train: 6, test: 8 }, || {}).unwrap();
+    let options = Options { categories: 3, seed: 1, size: 64, train: 6, test: 8 };
+    synthesise(folder, &options, &AtomicBool::new(false), || {}).unwrap();
 }
 
 #[test]

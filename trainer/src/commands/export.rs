@@ -35,11 +35,10 @@ pub struct ExportArgs {
 pub fn run(args: ExportArgs) -> Result<()> {
     let config = args.config.as_deref().map(super::read_config).transpose()?;
     let (parameters, config, origin) = if args.checkpoint.is_dir() {
-        let checkpoint = Checkpoint::read(&args.checkpoint)?;
-        let trained_with = checkpoint.config;
+        let (trained_with, progress) = Checkpoint::read_origin(&args.checkpoint)?;
         let config = config.unwrap_or_else(|| trained_with.clone());
         let parameters = read_parameters(&weights_file(&args.checkpoint), config.backbone.parameters())?;
-        let Progress { step: steps, data_fingerprint, initial_weights, .. } = checkpoint.progress;
+        let Progress { step: steps, data_fingerprint, initial_weights, .. } = progress;
         // The run's folder is the one around the checkpoint.
         let training = match args
             .checkpoint
@@ -68,8 +67,8 @@ pub fn run(args: ExportArgs) -> Result<()> {
             let stages = verify(&mut detector).with_context(|| args.output.display().to_string())?;
             if let Some(stage) = stages.iter().find(|stage| !stage.holds()) {
                 anyhow::bail!(
-                    "{}: ONNX Runtime computes {} differently from training (by {:e}); export at another input size, \
-                     or report this",
+                    "{}: ONNX Runtime computes {} differently from training (by {:e}); export with another input or \
+                     sparse_coding, or report this",
                     args.output.display(),
                     stage.name,
                     stage.difference

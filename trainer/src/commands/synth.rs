@@ -3,12 +3,17 @@
 use std::{
     io::{self, Write},
     path::PathBuf,
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use anyhow::Result;
 use clap::value_parser;
 use indicatif::ProgressBar;
-use sparsight_trainer::synth::{DEFECTS, FAMILIES, Options, synthesise};
+use sparsight_trainer::synth::{DEFECTS, FAMILIES, Options, SynthError, synthesise};
 
 /// Make procedural categories to train and test with, in the MVTec-AD layout
 #[derive(Debug, clap::Args)]
@@ -56,7 +61,13 @@ pub fn run(args: SynthArgs) -> Result<()> {
     };
     // Draws on stderr, and nothing when that is not a terminal.
     let progress = ProgressBar::new(u64::from(args.categories));
-    synthesise(&args.out, &options, || progress.inc(1))?;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let heard = Arc::clone(&interrupted);
+    ctrlc::set_handler(move || heard.store(true, Ordering::Relaxed))?;
+    match synthesise(&args.out, &options, &interrupted, || progress.inc(1)) {
+        Err(SynthError::Interrupted) => process::exit(130),
+        done => done?,
+    }
     progress.finish_and_clear();
     super::note(format_args!("{} categories, {} images each", args.categories, args.train + args.test));
     writeln!(io::stdout(), "{}", args.out.display())?;

@@ -1,6 +1,7 @@
 //! `sparsight-train train`.
 
 use std::{
+    fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
     sync::{
@@ -75,12 +76,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
             older.display()
         );
     }
-    let in_the_way =
-        |(path, error): (PathBuf, io::Error)| anyhow::Error::new(error).context(path.display().to_string());
-    let (devices, note) = args.device.choose().map_err(anyhow::Error::msg)?;
-    if let Some(note) = note {
-        super::note(format_args!("training on the CPU: {note}"));
-    }
+    let (devices, on_the_cpu) = args.device.choose().map_err(anyhow::Error::msg)?;
 
     let categories = match config.training.steps {
         0 => Vec::new(),
@@ -114,10 +110,10 @@ pub fn run(args: TrainArgs) -> Result<()> {
     if args.resume && checkpoint.progress.step >= config.training.steps {
         super::note(format_args!("nothing to do: {} steps are done", checkpoint.progress.step));
     } else if config.training.steps == 0 {
+        let _lock = locked(run)?;
         if args.overwrite {
             run.remove().map_err(in_the_way)?;
         }
-        std::fs::create_dir_all(&output).with_context(|| output.display().to_string())?;
         checkpoint.write(&folder)?;
     } else {
         let interrupted = Arc::new(AtomicBool::new(false));
@@ -131,8 +127,12 @@ pub fn run(args: TrainArgs) -> Result<()> {
         let validating = super::asked_for(read_validation_categories(&config.data), &args.config)?;
         let validator = Validator::new(validating, &config)?;
         let sampler = EpisodeSampler::new(categories, &config)?;
+        let _lock = locked(run)?;
         if args.overwrite {
             run.remove().map_err(in_the_way)?;
+        }
+        if let Some(reason) = on_the_cpu {
+            super::note(format_args!("training on the CPU: {reason}"));
         }
         super::note(format_args!("{} categories, {} steps", sampler.category_count(), config.training.steps));
         let validator = validator.as_ref();
@@ -162,6 +162,18 @@ pub fn run(args: TrainArgs) -> Result<()> {
     }
     writeln!(io::stdout(), "{}", folder.display())?;
     Ok(())
+}
+
+fn in_the_way((path, error): (PathBuf, io::Error)) -> anyhow::Error {
+    anyhow::Error::new(error).context(path.display().to_string())
+}
+
+/// The run's folder, kept from other trainings.
+fn locked(run: RunFolder) -> Result<File> {
+    match run.lock().map_err(in_the_way)? {
+        Some(lock) => Ok(lock),
+        None => bail!("{}: another training is at work there; give --output another folder", run.0.display()),
+    }
 }
 
 /// The checkpoint with the config to go on with: only the length of the run, its folders, checkpoints and validations may

@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
 };
 
@@ -34,6 +34,9 @@ pub struct Options {
 /// Why categories can't be written.
 #[derive(Debug, thiserror::Error)]
 pub enum SynthError {
+    /// The caller wanted no more.
+    #[error("interrupted")]
+    Interrupted,
     /// The folder to write to holds something.
     #[error("{}: not empty; give a new folder, or remove this one first", .0.display())]
     NotEmpty(PathBuf),
@@ -68,24 +71,38 @@ pub enum SynthError {
     },
 }
 
-/// Writes categories into `out`, which must be new or empty, on all cores. `done` is called after each category.
+/// Writes categories into `out`, which must be new or empty, on all cores, unless `interrupted` is set meanwhile. `done` is
+/// called after each category.
 ///
 /// # Errors
 /// The first thing that went wrong; `out` is then as it was.
-pub fn synthesise(out: &Path, options: &Options, done: impl Fn() + Sync) -> Result<(), SynthError> {
+pub fn synthesise(
+    out: &Path,
+    options: &Options,
+    interrupted: &AtomicBool,
+    done: impl Fn() + Sync,
+) -> Result<(), SynthError> {
     let failed = |source| SynthError::Write { path: out.into(), source };
     if out.is_dir() && fs::read_dir(out).map_err(failed)?.next().is_some() {
         return Err(SynthError::NotEmpty(out.into()));
     }
-    replace_directory(out, |folder| write_categories(folder, options, &done))
+    replace_directory(out, |folder| write_categories(folder, options, interrupted, &done))
 }
 
-fn write_categories(folder: &Path, options: &Options, done: &(impl Fn() + Sync)) -> Result<(), SynthError> {
+fn write_categories(
+    folder: &Path,
+    options: &Options,
+    interrupted: &AtomicBool,
+    done: &(impl Fn() + Sync),
+) -> Result<(), SynthError> {
     let next = AtomicUsize::new(0);
     let work = || {
         while let number = next.fetch_add(1, Ordering::Relaxed)
             && number < options.categories
         {
+            if interrupted.load(Ordering::Relaxed) {
+                return Err(SynthError::Interrupted);
+            }
             write_category(folder, number, options)?;
             done();
         }

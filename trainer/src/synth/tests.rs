@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use image::RgbImage;
@@ -11,6 +11,8 @@ use sparsight_schemas::DataConfig;
 
 use super::*;
 use crate::categories::read_categories;
+
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// The share of the image that the mask of a defect marks, if the mask is exact.
 fn check(category: &SynthCategory, defect: &Defect, piece: &str, good: &RgbImage) -> Result<f32, String> {
@@ -127,7 +129,7 @@ fn the_layout_is_complete_and_named_after_the_families() {
     let categories = FAMILIES.len() + 1;
     let options = Options { categories, seed: 5, size: 64, train: 2, test: 8 };
     let done = AtomicUsize::new(0);
-    synthesise(&out, &options, || {
+    synthesise(&out, &options, &NEVER, || {
         done.fetch_add(1, Ordering::Relaxed);
     })
     .unwrap();
@@ -152,7 +154,7 @@ fn the_layout_is_complete_and_named_after_the_families() {
         }
     }
     assert_eq!(all_kinds, DEFECTS.iter().map(|defect| defect.name).collect());
-    assert!(synthesise(&out, &options, || ()).unwrap_err().to_string().contains("not empty"));
+    assert!(synthesise(&out, &options, &NEVER, || ()).unwrap_err().to_string().contains("not empty"));
 }
 
 #[test]
@@ -160,8 +162,21 @@ fn a_category_does_not_depend_on_how_many_are_made() {
     let folder = tempfile::tempdir().unwrap();
     let image = |categories: usize| {
         let out = folder.path().join(categories.to_string());
-        synthesise(&out, &Options { categories, seed: 5, size: 32, train: 1, test: 0 }, || ()).unwrap();
+        let options = Options { categories, seed: 5, size: 32, train: 1, test: 0 };
+        synthesise(&out, &options, &NEVER, || ()).unwrap();
         std::fs::read(out.join("weave_000/train/good/000.png")).unwrap()
     };
     assert_eq!(image(1), image(3));
+}
+
+#[test]
+fn what_is_interrupted_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let interrupted = AtomicBool::new(false);
+    let options = Options { categories: 50, seed: 5, size: 64, train: 1, test: 0 };
+    let end = synthesise(&folder.path().join("new"), &options, &interrupted, || {
+        interrupted.store(true, Ordering::Relaxed);
+    });
+    assert!(matches!(end, Err(SynthError::Interrupted)));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

@@ -6,7 +6,8 @@ use sparsight_schemas::TrainingSummary;
 
 use super::{RunFolder, StepMetrics, TrainingError, metrics_file::Log, validation::Validation};
 
-/// The summary of the run in `folder` up to `step`; none if its log is not there or holds no step.
+/// The summary of the run in `folder` up to `step`; none if its log is not there or lacks a step, because sums over the
+/// others would be taken for the run's.
 ///
 /// # Errors
 /// A log that is there and is not one.
@@ -14,7 +15,8 @@ pub fn summarise(folder: &Path, step: usize) -> Result<Option<TrainingSummary>, 
     let run = RunFolder(folder);
     let log: Log<StepMetrics> = Log::read(run.metrics(), step)?;
     let validations: Log<Validation> = Log::read(run.validations(), step)?;
-    Ok(summary(&log.lines, validations.lines.last()))
+    let whole = log.lines.iter().map(|line| line.step).eq(1..=step);
+    Ok(if whole { summary(&log.lines, validations.lines.last()) } else { None })
 }
 
 fn summary(lines: &[StepMetrics], validation: Option<&Validation>) -> Option<TrainingSummary> {
@@ -46,10 +48,19 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_a_log_has_no_summary() {
+    fn a_run_whose_log_is_not_whole_has_no_summary() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(summarise(folder.path(), 10).unwrap(), None);
-        std::fs::write(folder.path().join("metrics.jsonl"), "").unwrap();
-        assert_eq!(summarise(folder.path(), 10).unwrap(), None);
+        assert_eq!(summarise(folder.path(), 3).unwrap(), None);
+        let of_steps = |steps: &[usize]| {
+            let line =
+                |&step| serde_json::to_string(&StepMetrics { step, ..StepMetrics::default() }).unwrap();
+            let lines: String = steps.iter().map(|step| line(step) + "\n").collect();
+            std::fs::write(folder.path().join("metrics.jsonl"), lines).unwrap();
+            summarise(folder.path(), 3).unwrap()
+        };
+        for cut in [&[] as &[usize], &[1, 2], &[2, 3], &[1, 3]] {
+            assert_eq!(of_steps(cut), None, "{cut:?}");
+        }
+        assert!(of_steps(&[1, 2, 3, 4]).is_some(), "what follows the checkpoint does not count");
     }
 }
