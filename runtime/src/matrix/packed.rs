@@ -61,7 +61,7 @@ impl Packed {
 
 /// What functions of [`for_the_machine`] are compiled for.
 #[cfg(target_arch = "x86_64")]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Instructions {
     Any,
     Avx2,
@@ -72,6 +72,13 @@ pub(crate) enum Instructions {
 impl Instructions {
     #[inline(never)] // small, and a little code in many places otherwise
     pub(crate) fn of_the_machine() -> Self {
+        #[cfg(test)]
+        return AT_MOST.get().min(Self::detected());
+        #[cfg(not(test))]
+        Self::detected()
+    }
+
+    fn detected() -> Self {
         if !is_x86_feature_detected!("avx2") || !is_x86_feature_detected!("fma") {
             return Self::Any;
         }
@@ -84,6 +91,27 @@ impl Instructions {
         ];
         if parts == [true; 5] { Self::Avx512 } else { Self::Avx2 }
     }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+std::thread_local! {
+    static AT_MOST: std::cell::Cell<Instructions> = const { std::cell::Cell::new(Instructions::Avx512) };
+}
+
+/// Does the same with each kind of instructions that the machine has, on this thread: a test of one would say nothing of what other
+/// machines run.
+#[cfg(test)]
+pub(crate) fn with_each_kind_of_instructions(test: impl Fn()) {
+    #[cfg(target_arch = "x86_64")]
+    for kind in [Instructions::Any, Instructions::Avx2] {
+        if kind < Instructions::detected() {
+            AT_MOST.set(kind);
+            test();
+        }
+    }
+    #[cfg(target_arch = "x86_64")]
+    AT_MOST.set(Instructions::Avx512);
+    test();
 }
 
 /// Compiles a function three times, for any machine of this architecture, for AVX2 with fused multiply-add and for AVX-512, and
@@ -213,6 +241,10 @@ mod tests {
     /// Rows that are no multiple of six, panels that are none of two or of a block, and fewer rows than there are.
     #[test]
     fn products_are_those_of_float64_whatever_is_left_over() {
+        with_each_kind_of_instructions(compare_products);
+    }
+
+    fn compare_products() {
         for (rows, inner, panels) in [(1, 1, 1), (6, 5, 2), (13, 9, 3), (20, 31, 17), (128, 96, 33)] {
             let packed = Packed::new(rows, inner, |row, column| value(row * inner + column));
             let right: Vec<Lanes> = (0..panels * inner)

@@ -81,7 +81,7 @@ fn exp<const FUSED: bool>(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sparse_coding::codes::shrink_derivative;
+    use crate::{matrix::packed::with_each_kind_of_instructions, sparse_coding::codes::shrink_derivative};
 
     const KINDS: [Shrinkage; 3] = [Shrinkage::Sigmoid, Shrinkage::Soft, Shrinkage::None];
 
@@ -109,34 +109,39 @@ mod tests {
     fn many_values_shrink_like_one_in_float64() {
         for shrinkage in KINDS {
             for lambda in [0.3f32, 0.05] {
-                let mut shrunk = values();
-                shrink_all(&mut shrunk, lambda, shrinkage, 20.0);
-                for (u, shrunk) in values().as_flattened().iter().zip(shrunk.as_flattened()) {
-                    let exact = f64::from(*u);
-                    let x = 20.0 * (exact.abs() - f64::from(lambda));
-                    let expected = match shrinkage {
-                        Shrinkage::Sigmoid => exact / (1.0 + (-x).exp()),
-                        Shrinkage::Soft => exact.signum() * (exact.abs() - f64::from(lambda)).max(0.0),
-                        Shrinkage::None => exact,
-                    };
-                    // |u| - lambda is rounded before it is multiplied by tau.
-                    let bound = 3e-6 * expected.abs() + 1e-7 * f64::from(u.abs().min(lambda));
-                    assert!((f64::from(*shrunk) - expected).abs() <= bound, "{u}: {shrunk} {expected}");
-                }
+                with_each_kind_of_instructions(|| compare_shrunk(lambda, shrinkage));
             }
+        }
+    }
+
+    fn compare_shrunk(lambda: f32, shrinkage: Shrinkage) {
+        let mut shrunk = values();
+        shrink_all(&mut shrunk, lambda, shrinkage, 20.0);
+        for (u, shrunk) in values().as_flattened().iter().zip(shrunk.as_flattened()) {
+            let exact = f64::from(*u);
+            let x = 20.0 * (exact.abs() - f64::from(lambda));
+            let expected = match shrinkage {
+                Shrinkage::Sigmoid => exact / (1.0 + (-x).exp()),
+                Shrinkage::Soft => exact.signum() * (exact.abs() - f64::from(lambda)).max(0.0),
+                Shrinkage::None => exact,
+            };
+            // |u| - lambda is rounded before it is multiplied by tau.
+            let bound = 3e-6 * expected.abs() + 1e-7 * f64::from(u.abs().min(lambda));
+            assert!((f64::from(*shrunk) - expected).abs() <= bound, "{u}: {shrunk} {expected}");
         }
     }
 
     #[test]
     fn slopes_are_those_of_one_value() {
-        for shrinkage in KINDS {
+        let compare = |shrinkage: Shrinkage| {
             let mut slopes = vec![[1.0; 16]; 200];
             multiply_by_slope(&mut slopes, &values(), 0.3, shrinkage, 20.0);
             for (u, slope) in values().as_flattened().iter().zip(slopes.as_flattened()) {
                 let expected = shrink_derivative(*u, 0.3, shrinkage, 20.0);
                 assert!((slope - expected).abs() <= 1e-5 * (1.0 + expected.abs()), "{u}: {slope} {expected}");
             }
-        }
+        };
+        KINDS.iter().for_each(|kind| with_each_kind_of_instructions(|| compare(*kind)));
     }
 
     #[test]
