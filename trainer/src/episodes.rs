@@ -1,27 +1,28 @@
 //! Episodes: what a training step sees of the images. Each step's draws follow from the seed and the number of the step
-//! alone, so that a resumed run goes on exactly. Images are decoded when they are first drawn, on the thread that draws,
-//! and kept as bytes.
+//! alone, so that a resumed run goes on exactly. Images are decoded once, before a long run or when they are first drawn, and
+//! kept as bytes.
 
 mod ahead;
+mod decoded;
 #[cfg(test)]
 mod tests;
 
 pub use ahead::Ahead;
 
-use std::sync::OnceLock;
-
 use ndarray::{Array3, Array4, Axis, stack};
 use rand::{RngExt, SeedableRng, distr::Distribution, seq::index};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
-use sparsight_runtime::images::{ImageError, read_image, to_input};
+use rayon::prelude::*;
+use sparsight_runtime::images::ImageError;
 use sparsight_schemas::{Config, EpisodeConfig, InputConfig, LangevinConfig, NegativesConfig};
 
 use crate::{
     augmentation::{View, expose},
-    categories::{Category, TestImage},
+    categories::Category,
     negatives::spoil,
 };
+use decoded::DecodedCategory;
 
 /// One task: adapt to the support, tell positives from negatives.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,19 +53,6 @@ pub struct EpisodeSampler {
     langevin: LangevinConfig,
     seed: u64,
 }
-
-#[derive(Debug)]
-struct DecodedCategory {
-    category: Category,
-    good: Decoded,
-    /// Labelled anomalies with a mask, in the order of the category.
-    anomalies: Vec<TestImage>,
-    anomaly_images: Decoded,
-    anomaly_masks: Decoded,
-}
-
-/// \[3,H,W\] each, once it was drawn. Bytes, because all images of all categories may stay in memory.
-type Decoded = Vec<OnceLock<Array3<u8>>>;
 
 /// Why episodes can't be drawn.
 #[derive(Debug, thiserror::Error)]
@@ -130,6 +118,23 @@ impl EpisodeSampler {
         self.categories.len()
     }
 
+    /// Decodes every image on all cores, if so many `steps` draw more than there are, for then most will be needed: one that can't
+    /// be read ends a run before its first step, and not hours later.
+    ///
+    /// # Errors
+    /// The first image that can't be read.
+    pub fn decode_for(&self, steps: usize) -> Result<(), EpisodeError> {
+        let EpisodeConfig { tasks, shots, queries, .. } = self.episodes;
+        let anomalies = self.negatives.anomalies > 0.0;
+        let of = |category| DecodedCategory::decodings(category, anomalies).map(move |i| (category, i));
+        let images: Vec<(&DecodedCategory, usize)> = self.categories.iter().flat_map(of).collect();
+        if steps.saturating_mul(tasks * (shots + queries)) <= images.len() {
+            return Ok(());
+        }
+        let failed = images.par_iter().find_map_first(|(category, i)| category.decode(*i, &self.input).err());
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
     /// The episodes of a step. Categories differ from each other while there are enough of them.
     ///
     /// A support is drawn without replacement, and the queries from the remaining images: without replacement if
@@ -178,7 +183,7 @@ impl EpisodeSampler {
         noise: &mut ChaCha8Rng,
     ) -> Result<Episode, EpisodeError> {
         let EpisodeConfig { shots, queries, augmentation, .. } = self.episodes;
-        let mut order = shuffled(category.good.len(), rng);
+        let mut order = shuffled(category.good_images(), rng);
         let rest = order.split_off(shots);
         let queried: Vec<usize> = match rest.len() {
             enough if enough >= queries => rest[..queries].to_vec(),
@@ -195,7 +200,7 @@ impl EpisodeSampler {
         let (support, positives) = (gather(&order)?, gather(&queried)?);
         let (mut negatives, mut masks) = (Vec::new(), Vec::new());
         for positive in &positives {
-            let count = category.anomalies.len();
+            let count = category.anomalies();
             if count > 0 && rng.random::<f32>() < self.negatives.anomalies {
                 let (mut image, mask) = category.anomaly(rng.random_range(0..count), &self.input)?;
                 expose(image.view_mut(), &augmentation, rng);
@@ -211,7 +216,7 @@ impl EpisodeSampler {
         let positives = view.of_images(batch(&positives));
         let normal = |_| Array4::from_shape_simple_fn(positives.dim(), || StandardNormal.sample(noise));
         Ok(Episode {
-            category: category.category.name.clone(),
+            category: category.name().to_owned(),
             support: view.of_images(batch(&support)),
             negatives: view.of_images(batch(&negatives)),
             masks: view.of_masks(batch(&masks)),
@@ -220,57 +225,6 @@ impl EpisodeSampler {
             positives,
         })
     }
-}
-
-impl DecodedCategory {
-    fn new(category: Category) -> Self {
-        let has_mask = |image: &&TestImage| image.mask.as_ref().is_some_and(|mask| mask.is_file());
-        let anomalies: Vec<TestImage> = category.test.iter().filter(has_mask).cloned().collect();
-        let undecoded = |count| (0..count).map(|_| OnceLock::new()).collect::<Decoded>();
-        Self {
-            good: undecoded(category.train_good.len()),
-            anomaly_images: undecoded(anomalies.len()),
-            anomaly_masks: undecoded(anomalies.len()),
-            anomalies,
-            category,
-        }
-    }
-
-    fn good_image(&self, i: usize, input: &InputConfig) -> Result<Array3<f32>, ImageError> {
-        decoded(&self.good[i], &self.category.train_good[i], input)
-    }
-
-    /// An anomaly \[3,H,W\] and its mask \[H,W\].
-    fn anomaly(
-        &self,
-        i: usize,
-        input: &InputConfig,
-    ) -> Result<(Array3<f32>, ndarray::Array2<f32>), ImageError> {
-        let TestImage { path, mask, .. } = &self.anomalies[i];
-        let image = decoded(&self.anomaly_images[i], path, input)?;
-        let mask = match mask {
-            // A mask is resized as an image: a quarter of a pixel counts, or thin defects vanish.
-            Some(mask) => decoded(&self.anomaly_masks[i], mask, input)?,
-            None => Array3::zeros(image.dim()),
-        };
-        Ok((image, mask.index_axis_move(Axis(0), 0).mapv(|share| if share >= 0.25 { 1.0 } else { 0.0 })))
-    }
-}
-
-/// The image of a slot, read when it is first asked for; two threads may both read it, and then agree.
-fn decoded(
-    slot: &OnceLock<Array3<u8>>,
-    path: &std::path::Path,
-    input: &InputConfig,
-) -> Result<Array3<f32>, ImageError> {
-    let bytes = match slot.get() {
-        Some(bytes) => bytes,
-        None => {
-            let bytes = to_input(&read_image(path)?, input).mapv(|value| (value * 255.0).round() as u8);
-            slot.get_or_init(|| bytes)
-        }
-    };
-    Ok(bytes.mapv(|byte| f32::from(byte) / 255.0))
 }
 
 /// Arrays of one shape, stacked along a new first axis.

@@ -127,6 +127,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         let validating = super::asked_for(read_validation_categories(&config.data), &args.config)?;
         let validator = Validator::new(validating, &config)?;
         let sampler = EpisodeSampler::new(categories, &config)?;
+        sampler.decode_for(config.training.steps - checkpoint.progress.step)?;
         let _lock = locked(run)?;
         if args.overwrite {
             run.remove().map_err(in_the_way)?;
