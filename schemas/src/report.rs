@@ -106,7 +106,7 @@ pub struct CategoryFigures {
     pub images: usize,
     /// By map: `energy`, `gradient`, and `product`, which is the two multiplied pixel by pixel.
     pub maps: BTreeMap<String, MapFigures>,
-    /// By baseline, with the same supports and images: `knn` (distance to the nearest support feature), `difference`
+    /// By baseline, with the same supports and images: `knn` (distance to the nearest feature that an atom is made of), `difference`
     /// (distance to the nearest support pixel) and `random` (energy map of a backbone of random weights).
     pub baselines: BTreeMap<String, MapFigures>,
     /// What the paper says of the category; none where it says nothing.

@@ -76,6 +76,9 @@ pub enum CheckpointError {
         /// What is wrong.
         source: serde_yaml::Error,
     },
+    /// The weights are of a backbone that the config does not have.
+    #[error("{}: was trained with another backbone than the config has; take over its backbone settings", .0.display())]
+    OtherBackbone(PathBuf),
     /// The weights don't fit the config.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -103,12 +106,15 @@ impl Checkpoint {
     /// What is learned with the backbone and not exported begins as in any run.
     ///
     /// # Errors
-    /// A file that can't be read, or does not fit the config's backbone.
+    /// A file that can't be read, or another backbone than the config's.
     pub fn from_weights(
         config: &Valid<Config>,
         weights: &Path,
         data_fingerprint: Option<String>,
     ) -> Result<Self, CheckpointError> {
+        if weights.is_dir() && Self::read_origin(weights)?.0.backbone != config.backbone {
+            return Err(CheckpointError::OtherBackbone(weights.to_owned())); // shapes alone would let strides differ
+        }
         let path = weights_file(weights);
         let backbone = read_parameters(&path, config.backbone.parameters())?;
         let initial_weights =

@@ -61,7 +61,7 @@ impl Map {
 /// What the maps must beat, with the same supports and test images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Baseline {
-    /// The distance of every position to the nearest support feature.
+    /// The distance of every position to the nearest of the support features that the atoms are made of.
     Knn,
     /// The distance of every pixel to the nearest support image's pixel at the same place.
     Difference,
@@ -102,6 +102,15 @@ pub struct Evaluation {
     pub report: EvaluationReport,
     /// The pictures of each category that has figures; empty if the plan asks for none.
     pub pictures: Vec<CategoryPictures>,
+    /// Categories some of whose test images are among their good training images too, and how many: a support that holds them
+    /// flatters every figure.
+    pub copies: Vec<(String, usize)>,
+}
+
+struct CategoryEvaluation {
+    figures: CategoryFigures,
+    pictures: Option<CategoryPictures>,
+    copies: usize,
 }
 
 /// Why a bundle can't be evaluated.
@@ -157,17 +166,25 @@ pub fn evaluate(
     if let Some(category) = categories.first().filter(|_| !categories.iter().any(TestSet::has_figures)) {
         return Err(EvaluationError::NoFigures { category: category.name.clone() });
     }
+    // Before anything is scored, or the last category may undo an hour's work.
+    for category in categories.iter().filter(|category| TestSet::has_figures(category)) {
+        GoodImages::check(category, category.train_good.len(), plan.protocol.shots)?;
+        TestSet::check_masks(category)?;
+    }
     let bundle = detector.bundle().clone();
     let mut random = match plan.baselines.contains(&Baseline::Random) {
         true => Some(RandomWeights::open(&bundle.manifest, &plan.options)?),
         false => None,
     };
     let mut detectors = Detectors { detector, random: random.as_mut().map(RandomWeights::detector) };
-    let (mut figures, mut pictures) = (Vec::new(), Vec::new());
+    let (mut figures, mut pictures, mut copies) = (Vec::new(), Vec::new(), Vec::new());
     for category in categories {
-        let (of_category, drawn) = evaluate_category(&mut detectors, category, plan, &scored)?;
-        figures.push(of_category);
-        pictures.extend(drawn);
+        let of_category = evaluate_category(&mut detectors, category, plan, &scored)?;
+        figures.push(of_category.figures);
+        pictures.extend(of_category.pictures);
+        if of_category.copies > 0 {
+            copies.push((category.name.clone(), of_category.copies));
+        }
     }
     let report = EvaluationReport {
         bundle: bundle.manifest.name.clone(),
@@ -175,7 +192,7 @@ pub fn evaluate(
         protocol: plan.protocol,
         categories: figures,
     };
-    Ok(Evaluation { report, pictures })
+    Ok(Evaluation { report, pictures, copies })
 }
 
 /// How many scores [`evaluate`] takes of these categories.
@@ -192,7 +209,7 @@ fn evaluate_category(
     category: &Category,
     plan: &Plan,
     scored: &impl Fn(),
-) -> Result<(CategoryFigures, Option<CategoryPictures>), EvaluationError> {
+) -> Result<CategoryEvaluation, EvaluationError> {
     let failed = |source: DetectorError| EvaluationError::Detector {
         category: category.name.clone(),
         source: Box::new(source),
@@ -205,12 +222,13 @@ fn evaluate_category(
         paper: paper::figures_of(&category.name),
     };
     if !TestSet::has_figures(category) {
-        return Ok((figures, None));
+        return Ok(CategoryEvaluation { figures, pictures: None, copies: 0 });
     }
     let manifest = detectors.detector.bundle().manifest.clone();
     let goods = GoodImages::read(category, &manifest.input)?;
-    goods.check(plan.protocol.shots)?;
+    GoodImages::check(category, goods.count(), plan.protocol.shots)?;
     let test = TestSet::load(category, &manifest.input)?;
+    let copies = test.images.iter().filter(|image| goods.hold(&image.sha256)).count();
     let (mut runs, mut pictures) = (Vec::new(), None);
     for run in 0..plan.protocol.runs {
         let support = goods.draw(plan.protocol, run);
@@ -231,5 +249,5 @@ fn evaluate_category(
     for baseline in &plan.baselines {
         figures.baselines.insert(baseline.name().into(), over_runs_of(Method::Baseline(*baseline)));
     }
-    Ok((figures, pictures))
+    Ok(CategoryEvaluation { figures, pictures, copies })
 }

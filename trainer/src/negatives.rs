@@ -76,7 +76,7 @@ fn cover(patch: Patch, config: &NegativesConfig, rng: &mut ChaCha8Rng) -> Array2
     cover
 }
 
-/// An irregular outline that fills the rectangle: the radius is a sum of a few harmonics of the angle, and the edge is
+/// An irregular outline inside the rectangle, of which it covers about a third: the radius is a sum of a few harmonics of the angle, and the edge is
 /// soft.
 fn blob(height: usize, width: usize, rng: &mut ChaCha8Rng) -> Array2<f32> {
     const EDGE: f32 = 0.15;
@@ -263,7 +263,8 @@ mod tests {
                 let changed = (0..3).any(|c| blob.image[[c, y, x]] != image[[c, y, x]]);
                 prop_assert_eq!(*mask, if changed { 1.0 } else { 0.0 });
             }
-            // Patches on a noise image change it, unless every one is a copy of its own place.
+            let noise = NegativesConfig { kinds: only(Kind::Noise), ..config };
+            prop_assert!(spoil(image.view(), &noise, &mut rng(seed)).mask.sum() > 0.0);
             prop_assert!(negative.mask.sum() <= ((fewest + more) * height * width) as f32 * 0.05 + 9.0);
         }
 

@@ -95,6 +95,7 @@ fn check_shared_tasks<B: AutodiffBackend>(devices: &[B::Device]) {
     let (alone, shared) = (values(&alone), values(&shared));
     let largest = alone.iter().fold(0.0f32, |most, value| most.max(value.abs()));
     assert!(largest > 0.0);
+    assert!(alone.iter().chain(&shared).all(|value| value.is_finite()));
     let apart = alone.iter().zip(&shared).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
     // On the CPU to the bit; GPUs compute other tasks at once, and so round otherwise.
     let tolerance = if is_cpu::<B>() { 0.0 } else { 1e-4 };

@@ -64,7 +64,7 @@ pub struct AugmentationConfig {
 pub struct NegativesConfig {
     /// Fewest and most patches of an image.
     pub patches: [usize; 2],
-    /// Smallest and largest area of a patch, as a share of the image.
+    /// Smallest and largest area of a patch's rectangle, as a share of the image; a blob covers about a third of its own.
     pub area: [f32; 2],
     /// Smallest and largest ratio of a patch's height to its width.
     pub aspect_ratio: [f32; 2],

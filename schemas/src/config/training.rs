@@ -28,7 +28,7 @@ pub struct LangevinConfig {
     pub learned: bool,
 }
 
-/// Weights of the terms of the loss: those of Eq. (12), and the dense one. A term of weight 0 is not computed.
+/// Weights of the terms of the loss: those of Eq. (12), and the cross entropies. A term of weight 0 is not computed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]

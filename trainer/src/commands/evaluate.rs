@@ -20,7 +20,7 @@ use sparsight_trainer::{
     evaluation::{Baseline, Map, Plan, csv, evaluate, page, scores_to_take, table},
 };
 
-/// Measure how well a bundle tells good from defective, on categories in the MVTec-AD layout
+/// Measure how well a bundle tells good from defective, on categories in the layout of MVTec-AD, VisA or BTAD
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  sparsight-train evaluate bundle --data data/synth --categories weave_000,gear_000 \
@@ -75,7 +75,7 @@ pub struct EvaluateArgs {
         default_value = "energy,gradient,product"
     )]
     maps: Vec<MapArg>,
-    /// Baselines with the same supports and images: knn (nearest support feature), difference (nearest support pixel),
+    /// Baselines with the same supports and images: knn (nearest feature that an atom is made of), difference (nearest support pixel),
     /// random (energy with random weights of the seed).
     #[arg(
         long,
@@ -174,6 +174,11 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     let progress = ProgressBar::new(scores_to_take(&categories, plan.protocol) as u64);
     let evaluation = evaluate(&mut detector, &categories, &plan, || progress.inc(1))?;
     progress.finish_and_clear();
+    for (category, copies) in &evaluation.copies {
+        super::note(format_args!(
+            "{category}: of its test images {copies} are good training images too, which flatters its figures; remove them from one of both"
+        ));
+    }
     if let Some(path) = &args.output {
         replace_file(path, (serde_json::to_string_pretty(&evaluation.report)? + "\n").as_bytes())?;
     }

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use sparsight_runtime::{detector::Detector, verify::verify};
 use sparsight_schemas::{Config, Valid};
 use sparsight_trainer::{
@@ -37,6 +37,13 @@ pub fn run(args: ExportArgs) -> Result<()> {
     let (parameters, config, origin) = if args.checkpoint.is_dir() {
         let (trained_with, progress) = Checkpoint::read_origin(&args.checkpoint)?;
         let config = config.unwrap_or_else(|| trained_with.clone());
+        // Shapes alone would let strides differ.
+        if config.backbone != trained_with.backbone {
+            bail!(
+                "{}: was trained with another backbone than --config has; only input, sparse_coding and scoring may differ",
+                args.checkpoint.display()
+            );
+        }
         let parameters = read_parameters(&weights_file(&args.checkpoint), config.backbone.parameters())?;
         let Progress { step: steps, data_fingerprint, initial_weights, .. } = progress;
         // The run's folder is the one around the checkpoint.
@@ -66,7 +73,7 @@ pub fn run(args: ExportArgs) -> Result<()> {
         Ok(mut detector) => {
             let stages = verify(&mut detector).with_context(|| args.output.display().to_string())?;
             if let Some(stage) = stages.iter().find(|stage| !stage.holds()) {
-                anyhow::bail!(
+                bail!(
                     "{}: ONNX Runtime computes {} differently from training (by {:e}); export with another input or \
                      sparse_coding, or report this",
                     args.output.display(),

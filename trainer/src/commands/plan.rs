@@ -44,6 +44,15 @@ pub fn run(args: PlanArgs) -> Result<()> {
     categories.extend(super::asked_for(read_validation_categories(&config.data), &args.config)?);
     let names: Vec<String> = categories.into_iter().map(|category| category.name).collect();
     let folds = plan(&config, &names, args.leave_out).with_context(|| args.config.display().to_string())?;
+    // An empty list would include all.
+    if let Some((fold, _)) =
+        folds.iter().find(|(_, fold)| fold.data.include.is_empty() && !config.data.include.is_empty())
+    {
+        bail!(
+            "{}: without {fold} nothing of data.include is left to train on; include more categories",
+            args.config.display()
+        );
+    }
     if folds.len() < 2 {
         bail!("{}: its categories make one fold, which leaves nothing to train on", args.config.display());
     }

@@ -2,6 +2,7 @@
 
 use std::{ops::Range, path::Path, sync::OnceLock};
 
+use image::RgbImage;
 use ndarray::{Array2, Array3, Axis};
 use sparsight_runtime::images::{ImageError, read_image, to_input};
 use sparsight_schemas::InputConfig;
@@ -73,7 +74,7 @@ impl DecodedCategory {
     /// # Errors
     /// An image that can't be read.
     pub fn good_image(&self, i: usize, input: &InputConfig) -> Result<Array3<f32>, ImageError> {
-        decoded(&self.good[i], &self.category.train_good[i], input)
+        decoded(&self.good[i], &self.category.train_good[i], input, |_| ())
     }
 
     /// An anomaly \[3,H,W\] and its mask \[H,W\].
@@ -82,24 +83,37 @@ impl DecodedCategory {
     /// An image or a mask that can't be read.
     pub fn anomaly(&self, i: usize, input: &InputConfig) -> Result<(Array3<f32>, Array2<f32>), ImageError> {
         let TestImage { path, mask, .. } = &self.anomalies[i];
-        let image = decoded(&self.anomaly_images[i], path, input)?;
+        let image = decoded(&self.anomaly_images[i], path, input, |_| ())?;
         let mask = match mask {
             // A mask is resized as an image: a quarter of a pixel counts, or thin defects vanish.
-            Some(mask) => decoded(&self.anomaly_masks[i], mask, input)?,
+            Some(mask) => decoded(&self.anomaly_masks[i], mask, input, whiten)?,
             None => Array3::zeros(image.dim()),
         };
         Ok((image, mask.index_axis_move(Axis(0), 0).mapv(|share| if share >= 0.25 { 1.0 } else { 0.0 })))
     }
 }
 
-/// The image of a slot, read when it is first asked for; two threads may both read it, and then agree.
-fn decoded(slot: &OnceLock<Array3<u8>>, path: &Path, input: &InputConfig) -> Result<Array3<f32>, ImageError> {
+/// The image of a slot, read when it is first asked for and `prepared` before it is resized; two threads may both read it, and
+/// then agree.
+fn decoded(
+    slot: &OnceLock<Array3<u8>>,
+    path: &Path,
+    input: &InputConfig,
+    prepared: fn(&mut RgbImage),
+) -> Result<Array3<f32>, ImageError> {
     let bytes = match slot.get() {
         Some(bytes) => bytes,
         None => {
-            let bytes = to_input(&read_image(path)?, input).mapv(|value| (value * 255.0).round() as u8);
+            let mut image = read_image(path)?;
+            prepared(&mut image);
+            let bytes = to_input(&image, input).mapv(|value| (value * 255.0).round() as u8);
             slot.get_or_init(|| bytes)
         }
     };
     Ok(bytes.mapv(|byte| f32::from(byte) / 255.0))
+}
+
+/// Makes white what is not black: a mask may hold numbers of defects, as VisA's do.
+fn whiten(mask: &mut RgbImage) {
+    mask.pixels_mut().filter(|pixel| pixel.0 != [0; 3]).for_each(|pixel| pixel.0 = [255; 3]);
 }

@@ -1,4 +1,4 @@
-//! Baselines that need no trained energy: the nearest support feature, and the nearest support pixel. Like the energy
+//! Baselines that need no trained energy: the nearest of the features that the atoms are made of, and the nearest support pixel. Like the energy
 //! map they are maps of mean squares, and are scored, drawn and smoothed as it is.
 
 use ndarray::{Array1, Array2, ArrayView3, Axis};

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 use ndarray::{Array2, Array3};
-use sparsight_runtime::images::{ImageError, read_image, to_input};
+use sparsight_runtime::{
+    images::{ImageError, decode_image, read_image, read_image_file, to_input},
+    replace::sha256_hex,
+};
 use sparsight_schemas::InputConfig;
 
 use super::EvaluationError;
@@ -22,6 +25,8 @@ pub struct TestSet {
 pub struct LoadedImage {
     /// Its file.
     pub path: PathBuf,
+    /// The file's sha256 in hexadecimal digits.
+    pub sha256: String,
     /// Kind of defect; none for a good image.
     pub defect: Option<String>,
     /// \[3,H,W\] in \[0,1\], at the size of the bundle's input.
@@ -43,22 +48,29 @@ impl TestSet {
             && (anomalies < category.test.len() || category.test.iter().all(|image| image.mask.is_some()))
     }
 
+    /// Whether every mask that a category with masks should have is there.
+    pub fn check_masks(category: &Category) -> Result<(), EvaluationError> {
+        let missing = |test: &&TestImage| test.mask.as_ref().is_some_and(|mask| !mask.is_file());
+        match category.test.iter().find(missing) {
+            Some(TestImage { path, mask: Some(mask), .. }) => {
+                Err(EvaluationError::NoMask { mask: mask.clone(), image: path.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Reads every test image and every mask.
     pub fn load(category: &Category, input: &InputConfig) -> Result<Self, EvaluationError> {
+        Self::check_masks(category)?;
         let has_masks = category.test.iter().all(|image| image.defect.is_none() || image.mask.is_some());
         let mut images = Vec::new();
         for test in &category.test {
-            let image = read_image(&test.path)?;
+            let bytes = read_image_file(&test.path)?;
+            let image = decode_image(&bytes, &test.path)?;
             let (width, height) = (image.width() as usize, image.height() as usize);
-            let mask = match &test.mask {
-                Some(mask) if mask.is_file() => Some(read_mask(mask, width, height)?),
-                Some(mask) => {
-                    return Err(EvaluationError::NoMask { mask: mask.clone(), image: test.path.clone() });
-                }
-                None => None,
-            };
+            let mask = test.mask.as_ref().map(|mask| read_mask(mask, width, height)).transpose()?;
             let (path, defect, input) = (test.path.clone(), test.defect.clone(), to_input(&image, input));
-            images.push(LoadedImage { path, defect, input, height, width, mask });
+            images.push(LoadedImage { path, sha256: sha256_hex(&bytes), defect, input, height, width, mask });
         }
         Ok(Self { images, has_masks })
     }

@@ -117,6 +117,7 @@ mod tests {
     fn test_set(masks: &[Option<Array2<bool>>]) -> TestSet {
         let image = |mask: &Option<Array2<bool>>| LoadedImage {
             path: Default::default(),
+            sha256: String::new(),
             defect: mask.as_ref().map(|_| "hole".into()),
             input: Array3::zeros((3, 16, 16)),
             height: 16,

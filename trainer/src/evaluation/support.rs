@@ -39,7 +39,7 @@ impl GoodImages {
         for path in &category.train_good {
             let bytes = read_image_file(path)?;
             let sha256 = sha256_hex(&bytes);
-            if images.iter().any(|good| good.support.shot.sha256 == sha256) {
+            if images.iter().any(|good: &GoodImage| good.support.shot.sha256 == sha256) {
                 continue;
             }
             let image = decode_image(&bytes, path)?;
@@ -54,14 +54,22 @@ impl GoodImages {
         Ok(Self { category: category.name.clone(), images })
     }
 
-    /// Whether there are enough.
-    pub fn check(&self, shots: usize) -> Result<(), EvaluationError> {
-        match self.images.len() {
-            images if images < shots => {
-                Err(EvaluationError::TooFewImages { category: self.category.clone(), images, shots })
-            }
-            _ => Ok(()),
+    /// Whether so many images are enough.
+    pub fn check(category: &Category, images: usize, shots: usize) -> Result<(), EvaluationError> {
+        match images < shots {
+            true => Err(EvaluationError::TooFewImages { category: category.name.clone(), images, shots }),
+            false => Ok(()),
         }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.images.len()
+    }
+
+    /// Whether one of them has this content.
+    pub fn hold(&self, sha256: &str) -> bool {
+        self.images.iter().any(|good| good.support.shot.sha256 == sha256)
     }
 
     /// The support of a run: different images, each equally likely.

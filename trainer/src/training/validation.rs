@@ -30,12 +30,12 @@ const QUERIES: usize = 8;
 pub struct Validation {
     /// Steps done.
     pub step: usize,
-    /// AUROC of feature positions by energy, mean over the categories.
+    /// AUROC of feature positions by energy, mean over the categories that have one; 0.5 if none has.
     pub position_auroc: f64,
     /// AUROC of images by anomaly score, mean over the categories.
     pub image_auroc: f64,
-    /// Both, of each category.
-    pub categories: BTreeMap<String, [f64; 2]>,
+    /// Both, of each category; none for positions where none is spoilt.
+    pub categories: BTreeMap<String, [Option<f64>; 2]>,
     /// mean((LD(x~) - x)^2) as a share of mean((x~ - x)^2), of spoilt queries of all categories: below 1 the sampler repairs
     /// more than it spoils. None if no term of the loss needs a sampler, or if no query could be spoilt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,10 +114,13 @@ impl Validator {
                 unreachable!("energy maps and labels have three axes");
             };
             let figures = [positions(&good, &spoilt, &labels), images(&good, &spoilt, config)];
-            categories.insert(episode.category.clone(), figures.map(|figure| figure.unwrap_or(0.5)));
+            categories.insert(episode.category.clone(), figures);
         }
-        let mean =
-            |i: usize| categories.values().map(|figures| figures[i]).sum::<f64>() / categories.len() as f64;
+        let mean = |i: usize| {
+            let known: Vec<f64> =
+                categories.values().filter_map(|figures: &[Option<f64>; 2]| figures[i]).collect();
+            if known.is_empty() { 0.5 } else { known.iter().sum::<f64>() / known.len() as f64 }
+        };
         let damage_left = self.damage_left(config, weights, device);
         Ok(Validation { step, position_auroc: mean(0), image_auroc: mean(1), categories, damage_left })
     }
@@ -171,4 +174,29 @@ fn images(good: &Array3<f32>, spoilt: &Array3<f32>, config: &Config) -> Option<f
         maps.outer_iter().map(|map| anomaly_score(map, config.scoring.top_fraction)).collect();
     let anomalous: Vec<bool> = (0..scores.len()).map(|i| i >= good.dim().0).collect();
     Ranking::of_images(&scores, &anomalous).auroc()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_positions_of_good_and_of_spoilt_queries_are_ranked_below_spoilt_ones() {
+        let good = ndarray::array![[[1.0, 3.0]]];
+        let spoilt = ndarray::array![[[4.0, 2.0, 9.0]]];
+        let auroc = |[a, b, c]: [f32; 3]| positions(&good, &spoilt, &ndarray::array![[[a, b, c]]]);
+        // 4 above 1 and 3 and 2; what is neither does not count.
+        assert_eq!(auroc([1.0, 0.0, -1.0]), Some(1.0));
+        // 2 above 1, below 3 and 4.
+        assert_eq!(auroc([0.0, 1.0, -1.0]), Some(1.0 / 3.0));
+        assert_eq!(auroc([0.0, 0.0, -1.0]), None);
+    }
+
+    #[test]
+    fn images_are_ranked_by_their_score() {
+        // The highest of four positions is the score: 4 and 2 of good ones, 3 and 5 of negatives.
+        let good = ndarray::array![[[4.0, 0.0, 0.0, 0.0]], [[2.0, 2.0, 2.0, 2.0]]];
+        let spoilt = ndarray::array![[[3.0, 3.0, 3.0, 3.0]], [[0.0, 5.0, 0.0, 0.0]]];
+        assert_eq!(images(&good, &spoilt, &Config::default()), Some(0.75));
+    }
 }

@@ -1,45 +1,16 @@
-//! `synth` and `evaluate` from outside: what they print, write and refuse. The tests that score need ONNX Runtime:
-//! `cargo xtask setup`, or ORT_DYLIB_PATH.
-
-#![allow(clippy::unwrap_used)] // a test may
+//! `evaluate`: figures, reports and refusals.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use assert_cmd::{Command, assert::Assert};
-use sparsight_schemas::{Config, EvaluationReport, MapFigures, Spread, Valid};
-use tempfile::TempDir;
+use assert_cmd::assert::Assert;
+use sparsight_schemas::{EvaluationReport, MapFigures, Spread};
+
+use crate::sandbox::{call, error_of, text, with_data};
 
 const BUNDLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/bundles/tiny");
 
-fn train(arguments: &[&str], folder: &Path) -> Assert {
-    Command::cargo_bin("sparsight-train").unwrap().args(arguments).current_dir(folder).assert()
-}
-
-/// Two categories in `data`: weave_000 and gear_000, 6 good images each for training, 16 for testing.
-fn with_data() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let sizes = ["--size", "64", "--train", "6", "--test", "16"];
-    train(&[&["synth", "data", "--categories", "2", "--seed", "1"][..], &sizes].concat(), folder.path())
-        .success()
-        .stdout("data\n");
-    folder
-}
-
 fn evaluate(more: &[&str], folder: &Path) -> Assert {
-    train(&[&["evaluate", BUNDLE, "--data", "data", "--provider", "cpu"], more].concat(), folder)
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// The only line on stderr of a command that failed with exit code 1.
-fn error_of(assert: Assert) -> String {
-    let output = assert.code(1).get_output().clone();
-    let message = text(&output.stderr);
-    assert!(output.stdout.is_empty(), "{}", text(&output.stdout));
-    assert!(message.starts_with("error: ") && message.lines().count() == 1, "{message}");
-    message
+    call(&[&["evaluate", BUNDLE, "--data", "data", "--provider", "cpu"], more].concat(), folder)
 }
 
 fn all_figures(figures: &MapFigures) -> [Option<Spread>; 10] {
@@ -57,17 +28,6 @@ fn all_figures(figures: &MapFigures) -> [Option<Spread>; 10] {
 
 fn read(path: &Path) -> EvaluationReport {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-}
-
-#[test]
-fn synth_writes_a_new_folder_or_nothing() {
-    let folder = with_data();
-    let masks = fs::read_dir(folder.path().join("data/gear_000/ground_truth")).unwrap().count();
-    assert_eq!(masks, 8);
-    assert!(error_of(train(&["synth", "data"], folder.path())).contains("data: not empty"));
-    assert!(error_of(train(&["synth", "no/such"], folder.path())).contains("no/such"));
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    train(&["synth", "other", "--size", "7"], folder.path()).code(2);
 }
 
 #[test]
@@ -136,7 +96,8 @@ fn flat_category(folder: &Path, name: &str) {
 fn an_anomaly_that_is_plain_to_see_is_found() {
     let folder = tempfile::tempdir().unwrap();
     flat_category(folder.path(), "flat");
-    evaluate(&["--shots", "4", "--runs", "1", "-o", "report.json"], folder.path()).success();
+    let few = ["--shots", "4", "--runs", "1", "-o", "report.json"];
+    evaluate(&few, folder.path()).success().stderr("");
     let category = &read(&folder.path().join("report.json")).categories[0];
     let one = Some(Spread { mean: 1.0, std: 0.0 });
     for figures in [category.maps["energy"], category.baselines["difference"], category.baselines["knn"]] {
@@ -149,6 +110,11 @@ fn an_anomaly_that_is_plain_to_see_is_found() {
     // Every pixel of the patch differs from the shots, and no other one but for the smoothing.
     let difference = category.baselines["difference"];
     assert!(difference.pixel_auroc.unwrap().mean > 0.99, "{difference:?}");
+
+    let data = folder.path().join("data/flat");
+    fs::copy(data.join("train/good/2.png"), data.join("test/good/0.png")).unwrap();
+    let told = text(&evaluate(&few, folder.path()).success().get_output().stderr);
+    assert!(told.starts_with("flat: of its test images 1 are good training images too"), "{told}");
 }
 
 #[test]
@@ -251,105 +217,17 @@ fn what_can_not_be_evaluated_is_one_line_and_leaves_no_report() {
     for wrong in [["--false-alarm-rate", "1"], ["--maps", "heat"], ["--baselines", "none"]] {
         evaluate(&wrong, folder.path()).code(2);
     }
-    let missing = error_of(train(&["evaluate", "no-bundle", "--data", "data"], folder.path()));
+    let missing = error_of(call(&["evaluate", "no-bundle", "--data", "data"], folder.path()));
     assert!(missing.contains("no-bundle"), "{missing}");
 
+    fs::write(folder.path().join("data/gear_000/test/good/000.png"), "not an image").unwrap();
+    assert!(error(&few).contains("test/good/000.png"));
+    // Before anything is scored.
     let masks = folder.path().join("data/gear_000/ground_truth");
     let defect = fs::read_dir(&masks).unwrap().next().unwrap().unwrap();
     fs::remove_file(defect.path().join("000_mask.png")).unwrap();
     let message = error(&few);
     let defect = defect.file_name().into_string().unwrap();
     assert!(message.contains(&format!("ground_truth/{defect}/000_mask.png: no mask")), "{message}");
-    fs::write(folder.path().join("data/gear_000/test/good/000.png"), "not an image").unwrap();
-    assert!(error(&few).contains("test/good/000.png"));
     assert!(!folder.path().join("report.json").exists());
-}
-
-#[test]
-fn a_plan_has_a_valid_config_for_each_family_that_is_left_out() {
-    let folder = with_data();
-    fs::write(folder.path().join("mine.yaml"), "name: mine\ndata: {roots: [data]}\n").unwrap();
-    let plan = ["plan", "mine.yaml", "--leave-out", "family", "-o", "folds"];
-    train(&plan, folder.path()).success().stdout("folds/gear.yaml\nfolds/weave.yaml\n");
-    let yaml = fs::read_to_string(folder.path().join("folds/gear.yaml")).unwrap();
-    let config = Valid::<Config>::parse(&yaml).unwrap();
-    assert_eq!(
-        (config.name.as_str(), &config.data.exclude[..]),
-        ("mine-without-gear", &["gear_000".into()][..])
-    );
-    assert!(error_of(train(&plan, folder.path())).contains("folds: not empty"));
-}
-
-#[test]
-fn a_fold_that_leaves_nothing_to_validate_on_is_said() {
-    let folder = with_data();
-    let config = "name: mine\ndata: {roots: [data], validation: [gear_000]}\n";
-    fs::write(folder.path().join("mine.yaml"), config).unwrap();
-    let plan = train(&["plan", "mine.yaml", "-o", "folds"], folder.path()).success();
-    let told = String::from_utf8(plan.get_output().stderr.clone()).unwrap();
-    assert_eq!(told.lines().count(), 1, "{told}");
-    assert!(told.starts_with("gear_000: nothing of data.validation is left"), "{told}");
-}
-
-#[test]
-fn a_name_that_no_category_has_is_the_fault_of_the_config_and_a_missing_folder_its_own() {
-    let folder = with_data();
-    let config = "data: {roots: [data], validation: [nut]}\n";
-    fs::write(folder.path().join("mine.yaml"), config).unwrap();
-    let commands = [
-        &["plan", "mine.yaml", "-o", "folds"][..],
-        &["preview", "mine.yaml", "-o", "pictures"],
-        &["train", "--config", "mine.yaml", "--output", "run"],
-    ];
-    for command in commands {
-        let error = error_of(train(command, folder.path()));
-        assert!(error.starts_with("error: mine.yaml: data: no category is named \"nut\""), "{error}");
-        let error = error_of(train(&[command, &["--data", "nowhere"]].concat(), folder.path()));
-        assert!(error.starts_with("error: nowhere: no such folder"), "{error}");
-    }
-}
-
-#[test]
-fn a_preview_draws_episodes_negatives_and_the_samplers_steps() {
-    let folder = with_data();
-    let config = "input: {height: 32, width: 32}\nbackbone: {widths: [8, 8], strides: [1, 1], feature_channels: 8}\n\
-        data: {roots: [data]}\nepisodes: {tasks: 2, shots: 3, queries: 2}\nlangevin: {steps: 4}\n";
-    fs::write(folder.path().join("mine.yaml"), config).unwrap();
-    let preview = ["preview", "mine.yaml", "-o", "pictures"];
-    for _ in 0..2 {
-        train(&preview, folder.path()).success();
-    }
-    // Columns by rows: support and queries by tasks; queries by three for each task; two and the steps by queries.
-    for (name, columns, rows) in [("episodes", 5, 2), ("negatives", 2, 6), ("langevin", 6, 2)] {
-        let image = image::open(folder.path().join(format!("pictures/{name}.png"))).unwrap();
-        assert_eq!((image.width(), image.height()), (34 * columns + 2, 34 * rows + 2), "{name}");
-    }
-    fs::write(folder.path().join("pictures/notes.txt"), "mine").unwrap();
-    assert!(error_of(train(&preview, folder.path())).contains("pictures: holds other files"));
-}
-
-#[test]
-fn a_preview_wants_the_step_size_that_its_checkpoint_has_learned() {
-    let folder = with_data();
-    let config = |langevin: &str| {
-        format!(
-            "input: {{height: 32, width: 32}}\n\
-             backbone: {{widths: [8, 8], strides: [1, 1], feature_channels: 8}}\n\
-             data: {{roots: [data]}}\nepisodes: {{tasks: 1, shots: 3, queries: 2}}\nlangevin: {{{langevin}}}\n"
-        )
-    };
-    for (name, langevin) in [("fixed", "steps: 1"), ("learned", "steps: 1, relative: true, learned: true")] {
-        fs::write(folder.path().join(format!("{name}.yaml")), config(langevin)).unwrap();
-        let config = format!("{name}.yaml");
-        let run = ["train", "--config", &config, "--steps", "1", "--output", name];
-        train(&run, folder.path()).success();
-    }
-    let preview = |config: &str, run: &str| {
-        let (config, checkpoint) = (format!("{config}.yaml"), format!("{run}/checkpoint"));
-        train(&["preview", &config, "--checkpoint", &checkpoint, "-o", "pictures"], folder.path())
-    };
-    preview("learned", "learned").success();
-    preview("fixed", "fixed").success();
-    assert!(error_of(preview("learned", "fixed")).contains("learned.yaml: its step size"));
-    assert!(error_of(preview("fixed", "learned")).contains("fixed.yaml: its step size"));
 }
