@@ -63,7 +63,11 @@ pub fn run(args: SynthArgs) -> Result<()> {
     let progress = ProgressBar::new(u64::from(args.categories));
     let interrupted = Arc::new(AtomicBool::new(false));
     let heard = Arc::clone(&interrupted);
-    ctrlc::set_handler(move || heard.store(true, Ordering::Relaxed))?;
+    ctrlc::set_handler(move || {
+        if heard.swap(true, Ordering::Relaxed) {
+            process::exit(130); // asked twice: what is there so far stays
+        }
+    })?;
     match synthesise(&args.out, &options, &interrupted, || progress.inc(1)) {
         Err(SynthError::Interrupted) => process::exit(130),
         done => done?,

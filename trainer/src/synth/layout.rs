@@ -100,10 +100,7 @@ fn write_categories(
         while let number = next.fetch_add(1, Ordering::Relaxed)
             && number < options.categories
         {
-            if interrupted.load(Ordering::Relaxed) {
-                return Err(SynthError::Interrupted);
-            }
-            write_category(folder, number, options)?;
+            write_category(folder, number, options, interrupted)?;
             done();
         }
         Ok(())
@@ -118,7 +115,16 @@ fn write_categories(
     })
 }
 
-fn write_category(out: &Path, number: usize, options: &Options) -> Result<(), SynthError> {
+fn write_category(
+    out: &Path,
+    number: usize,
+    options: &Options,
+    interrupted: &AtomicBool,
+) -> Result<(), SynthError> {
+    let go_on = || match interrupted.load(Ordering::Relaxed) {
+        true => Err(SynthError::Interrupted),
+        false => Ok(()),
+    };
     let category = SynthCategory::new(number, options.seed, options.size);
     let root = out.join(&category.name);
     let good = options.test.div_ceil(2);
@@ -126,6 +132,7 @@ fn write_category(out: &Path, number: usize, options: &Options) -> Result<(), Sy
         let folder = root.join(split).join("good");
         create(&folder)?;
         for i in 0..count {
+            go_on()?;
             let image = category.good(&format!("{split}/{i}"));
             write(&folder.join(format!("{i:03}.png")), |path| {
                 image.save_with_format(path, ImageFormat::Png)
@@ -134,6 +141,7 @@ fn write_category(out: &Path, number: usize, options: &Options) -> Result<(), Sy
     }
     let defective = options.test - good;
     for i in 0..defective {
+        go_on()?;
         let defect = &DEFECTS[(number * defective + i) % DEFECTS.len()];
         let file = format!("{:03}", i / DEFECTS.len());
         let piece = format!("defective/{i}");

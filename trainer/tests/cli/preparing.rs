@@ -1,10 +1,13 @@
 //! What comes before a training: `synth`, `plan` and `preview`.
 
-use std::fs;
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
 
 use sparsight_schemas::{Config, Valid};
 
-use crate::sandbox::{call, error_of, with_data};
+use crate::sandbox::{call, error_of, program, with_data};
 
 #[test]
 fn synth_writes_a_new_folder_or_nothing() {
@@ -15,6 +18,30 @@ fn synth_writes_a_new_folder_or_nothing() {
     assert!(error_of(call(&["synth", "no/such"], folder.path())).contains("no/such"));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     call(&["synth", "other", "--size", "7"], folder.path()).code(2);
+}
+
+#[cfg(unix)]
+#[test]
+fn synth_that_is_asked_to_end_ends_within_a_category_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut synth = std::process::Command::new(program().get_program())
+        .args(["synth", "data", "--categories", "1", "--size", "64", "--train", "4294967295"])
+        .current_dir(folder.path())
+        .spawn()
+        .unwrap();
+    let images = || {
+        let temporary = fs::read_dir(folder.path()).unwrap().next()?.unwrap().path();
+        fs::read_dir(temporary.join("weave_000/train/good")).ok()?.nth(2)
+    };
+    let begun = Instant::now();
+    while images().is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no image was written");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let asked = std::process::Command::new("kill").arg(synth.id().to_string()).status().unwrap();
+    assert!(asked.success());
+    assert_eq!(synth.wait().unwrap().code(), Some(130));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]
