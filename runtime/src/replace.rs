@@ -169,6 +169,9 @@ pub fn replace_directory<E: From<ReplaceError>>(
     let builder = builder.prefix(".sparsight-");
     let filled = builder.tempdir_in(&folder).map_err(refused)?;
     fill(filled.path())?;
+    if exchanged(filled.path(), &target) {
+        return Ok(()); // the old folder goes with the temporary one, whose place it has
+    }
     // The old folder steps aside into `retired`, which goes when this function ends, and comes back if the new one
     // can't take its place.
     let retired = builder.tempdir_in(&folder).map_err(refused)?;
@@ -184,6 +187,19 @@ pub fn replace_directory<E: From<ReplaceError>>(
         return Err(refused(error).into());
     }
     Ok(())
+}
+
+/// Whether two folders changed places, in one step: whoever looks finds a whole one, and so does who comes after a loss of power.
+/// False where there is no second one, or a system or file system that can't.
+#[cfg(target_os = "linux")]
+fn exchanged(one: &Path, other: &Path) -> bool {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exchanged(_: &Path, _: &Path) -> bool {
+    false
 }
 
 /// The sha256 of `bytes` in lower-case hexadecimal digits.
@@ -316,6 +332,28 @@ mod tests {
         }
         assert_eq!(entries(&path), ["c", "d"]);
         assert_eq!(entries(folder.path()), ["bundle"]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_that_is_replaced_is_there_all_the_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint");
+        let replace = || replace_directory(&path, |temporary| replace_file(&temporary.join("a"), b"x"));
+        replace().unwrap();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    replace().unwrap();
+                }
+                done.store(true, std::sync::atomic::Ordering::Relaxed);
+            });
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                assert!(path.is_dir());
+            }
+        });
+        assert_eq!(entries(folder.path()), ["checkpoint"]);
     }
 
     #[test]

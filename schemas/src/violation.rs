@@ -30,6 +30,8 @@ pub enum Violation {
     TrainingReceptiveField(usize),
     #[error("{0} iterations; must be 1 to 1000")]
     SparseCodingSteps(usize),
+    #[error("{0} steps; must be at most 1000")]
+    LangevinSteps(usize),
     #[error("{0}; must be positive and at most 1e9")]
     LambdaMax(f64),
     #[error("{lambda_star}; must be positive and at most lambda_max, {lambda_max}")]
@@ -40,7 +42,7 @@ pub enum Violation {
     TopFraction(f32),
     #[error("{0}; must be between 0 and 1000 pixels")]
     Smoothing(f32),
-    #[error("{0:?} patches; must be [fewest, most] with 1 <= fewest <= most")]
+    #[error("{0:?} patches; must be [fewest, most] with 1 <= fewest <= most <= 10000")]
     Patches([usize; 2]),
     #[error("{0:?}; must be [smallest, largest] with 0 < smallest <= largest <= 1")]
     PatchArea([f32; 2]),
@@ -117,6 +119,7 @@ impl Violation {
             Self::Tau(_) => "sparse_coding.tau",
             Self::TopFraction(_) => "scoring.top_fraction",
             Self::Smoothing(_) => "scoring.smoothing",
+            Self::LangevinSteps(_) => "langevin.steps",
             Self::Patches(_) => "negatives.patches",
             Self::PatchArea(_) => "negatives.area",
             Self::PatchAspectRatio(_) => "negatives.aspect_ratio",

@@ -68,6 +68,11 @@ const BROKEN_CONFIGS: &[(&str, &str)] = &[
         "sparse_coding: {receptive_field: 17}",
         "sparse_coding.receptive_field: 17; must be odd and at most 15 (line 1)",
     ),
+    ("langevin: {steps: 1001}", "langevin.steps: 1001 steps; must be at most 1000 (line 1)"),
+    (
+        "negatives: {patches: [1, 10001]}",
+        "negatives.patches: [1, 10001] patches; must be [fewest, most] with 1 <= fewest <= most <= 10000 (line 1)",
+    ),
     ("sparse_coding: {steps: 0}", "sparse_coding.steps: 0 iterations; must be 1 to 1000 (line 1)"),
     (
         "sparse_coding: {lambda_max: .inf}",
@@ -82,7 +87,7 @@ const BROKEN_CONFIGS: &[(&str, &str)] = &[
     ("scoring: {smoothing: -1}", "scoring.smoothing: -1; must be between 0 and 1000 pixels (line 1)"),
     (
         "negatives: {patches: [2, 1]}",
-        "negatives.patches: [2, 1] patches; must be [fewest, most] with 1 <= fewest <= most (line 1)",
+        "negatives.patches: [2, 1] patches; must be [fewest, most] with 1 <= fewest <= most <= 10000 (line 1)",
     ),
     (
         "negatives: {area: [0.1, 1.5]}",

@@ -60,7 +60,7 @@ pub enum CategoryError {
     UnknownName { name: String, known: String },
     #[error("{path}: line {line} is not object,split,label,image,mask; get the data set's own file", path = .path.display())]
     Split { path: PathBuf, line: usize },
-    #[error("every category is excluded; there are {0}")]
+    #[error("every category is excluded, or validates; there are {0}")]
     NothingLeft(String),
     #[error("{path}: {source}", path = .path.display())]
     Io { path: PathBuf, source: io::Error },
@@ -94,7 +94,7 @@ pub fn read_validation_categories(data: &DataConfig) -> Result<Vec<Category>, Ca
 type Folders = BTreeMap<String, (Layout, PathBuf)>;
 
 fn known_folders(data: &DataConfig) -> Result<Folders, CategoryError> {
-    let folders = category_folders(&data.roots)?;
+    let folders = category_folders(&data.roots, &data.exclude)?;
     let mut named = data.include.iter().chain(&data.exclude).chain(&data.validation);
     match named.find(|name| !folders.contains_key(*name)) {
         Some(name) => Err(CategoryError::UnknownName { name: name.clone(), known: listed(&folders) }),
@@ -135,7 +135,7 @@ pub fn fingerprint(categories: &[Category], anomalies: bool) -> Result<String, C
     Ok(sha256_hex(listing.as_bytes()))
 }
 
-fn category_folders(roots: &[String]) -> Result<Folders, CategoryError> {
+fn category_folders(roots: &[String], excluded: &[String]) -> Result<Folders, CategoryError> {
     if roots.is_empty() {
         return Err(CategoryError::NoRoots);
     }
@@ -147,14 +147,19 @@ fn category_folders(roots: &[String]) -> Result<Folders, CategoryError> {
         if Layout::of(root)?.is_some_and(|layout| layout != Layout::Plain) {
             return Err(CategoryError::RootIsCategory(root.into()));
         }
-        let before = folders.len();
+        let mut holds_any = false;
         for folder in entries(root)?.into_iter().filter(|entry| entry.is_dir()) {
             let Some(layout) = Layout::of(&folder)? else { continue };
-            if let Some((_, other)) = folders.insert(file_name(&folder), (layout, folder.clone())) {
+            holds_any = true;
+            let name = file_name(&folder);
+            let is_excluded = excluded.contains(&name);
+            if let Some((_, other)) = folders.insert(name, (layout, folder.clone()))
+                && !is_excluded
+            {
                 return Err(CategoryError::SameName(other, folder));
             }
         }
-        if folders.len() == before {
+        if !holds_any {
             return Err(CategoryError::NoCategories(root.into()));
         }
     }

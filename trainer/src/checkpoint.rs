@@ -2,12 +2,15 @@
 //! seed and the step, because every step's draws follow from these two.
 //!
 //! `model.safetensors` holds the weights that are exported: the moving average where the config averages. Then
-//! `moving.safetensors` holds those that the optimizer moves.
+//! `moving.safetensors` holds those that the optimizer moves. `sha256.yaml` tells whether they are as they were written.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
-use sparsight_runtime::replace::{ReplaceError, replace_directory, replace_file, sha256_of_file};
+use sparsight_runtime::replace::{ReplaceError, replace_directory, replace_file, sha256_hex, sha256_of_file};
 use sparsight_schemas::{Config, ParseError, Valid};
 
 use crate::{
@@ -17,6 +20,9 @@ use crate::{
 
 const MODEL: &str = "model.safetensors";
 const MOVING: &str = "moving.safetensors";
+const OPTIMIZER: &str = "optimizer.mpk";
+/// The sha256 of those three, by name.
+const HASHES: &str = "sha256.yaml";
 
 /// What a run needs to go on, and an export to begin.
 #[derive(Clone, Debug)]
@@ -76,6 +82,9 @@ pub enum CheckpointError {
         /// What is wrong.
         source: serde_yaml::Error,
     },
+    /// A file is not as it was written.
+    #[error("{}: is not what was written; use the run's best, or an older checkpoint", .0.display())]
+    Altered(PathBuf),
     /// The weights are of a backbone that the config does not have.
     #[error("{}: was trained with another backbone than the config has; take over its backbone settings", .0.display())]
     OtherBackbone(PathBuf),
@@ -148,12 +157,14 @@ impl Checkpoint {
     /// A file that is missing or not what this program writes.
     pub fn read(folder: &Path) -> Result<Self, CheckpointError> {
         let (config, progress) = Self::read_origin(folder)?;
-        let path = folder.join("optimizer.mpk");
+        check(folder, OPTIMIZER)?;
+        let path = folder.join(OPTIMIZER);
         let optimizer = std::fs::read(&path).map_err(|source| CheckpointError::Read { path, source })?;
         let mut listed = config.backbone.parameters();
         listed.extend(objective_parameters(&config).into_iter().map(|(name, shape, _)| (name, shape)));
         let model = read_parameters(&folder.join(MODEL), listed.clone())?;
         let (parameters, average) = if config.optimizer.averaging > 0.0 {
+            check(folder, MOVING)?;
             (read_parameters(&folder.join(MOVING), listed)?, Some(model))
         } else {
             (model, None)
@@ -161,7 +172,8 @@ impl Checkpoint {
         Ok(Self { config, parameters, average, optimizer, progress })
     }
 
-    /// Reads of the folder what its run was: an export needs no more beside the weights that ship.
+    /// Reads of the folder what its run was, and whether the weights that ship are as they were written: an export needs no more
+    /// beside them.
     ///
     /// # Errors
     /// A file that is missing or not what this program writes.
@@ -174,6 +186,7 @@ impl Checkpoint {
             .map_err(|source| CheckpointError::Config { path: folder.join("config.yaml"), source })?;
         let progress = serde_yaml::from_str(&text("progress.yaml")?)
             .map_err(|source| CheckpointError::Progress { path: folder.join("progress.yaml"), source })?;
+        check(folder, MODEL)?;
         Ok((config, progress))
     }
 
@@ -187,14 +200,34 @@ impl Checkpoint {
         let progress = serde_yaml::to_string(&self.progress).map_err(|e| form(&e))?;
         let model = to_safetensors(self.model()).map_err(|e| form(&e))?;
         let moving = to_safetensors(&self.parameters).map_err(|e| form(&e))?;
+        let mut files = vec![(MODEL, &model), (OPTIMIZER, &self.optimizer)];
+        files.extend(self.average.is_some().then_some((MOVING, &moving)));
+        let hashes: BTreeMap<&str, String> =
+            files.iter().map(|(name, bytes)| (*name, sha256_hex(bytes))).collect();
+        let hashes = serde_yaml::to_string(&hashes).map_err(|e| form(&e))?;
+        let texts = [("config.yaml", config), ("progress.yaml", progress), (HASHES, hashes)];
         replace_directory(folder, |folder| {
-            replace_file(&folder.join("config.yaml"), config.as_bytes())?;
-            replace_file(&folder.join("progress.yaml"), progress.as_bytes())?;
-            replace_file(&folder.join(MODEL), &model)?;
-            if self.average.is_some() {
-                replace_file(&folder.join(MOVING), &moving)?;
-            }
-            Ok(replace_file(&folder.join("optimizer.mpk"), &self.optimizer)?)
+            let texts = texts.iter().map(|(name, text)| (*name, text.as_bytes()));
+            let files = files.iter().map(|(name, bytes)| (*name, bytes.as_slice()));
+            Ok(texts.chain(files).try_for_each(|(name, bytes)| replace_file(&folder.join(name), bytes))?)
         })
+    }
+}
+
+/// Whether a file of a checkpoint is as it was written, as far as the checkpoint tells: older ones don't.
+fn check(folder: &Path, name: &str) -> Result<(), CheckpointError> {
+    let path = folder.join(HASHES);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(CheckpointError::Read { path, source }),
+    };
+    let hashes: BTreeMap<String, String> =
+        serde_yaml::from_str(&text).map_err(|source| CheckpointError::Progress { path, source })?;
+    let path = folder.join(name);
+    match (hashes.get(name), sha256_of_file(&path)) {
+        (_, Err(source)) => Err(CheckpointError::Read { path, source }),
+        (Some(expected), Ok(found)) if *expected != found => Err(CheckpointError::Altered(path)),
+        _ => Ok(()),
     }
 }

@@ -166,7 +166,7 @@ impl NegativesConfig {
     /// What is wrong with the settings, if anything.
     pub fn validate(&self) -> Result<(), Violation> {
         let [fewest, most] = self.patches;
-        if fewest == 0 || fewest > most {
+        if fewest == 0 || fewest > most || most > 10_000 {
             return Err(Violation::Patches(self.patches));
         }
         let [smallest, largest] = self.area;

@@ -145,6 +145,10 @@ impl Default for TrainingConfig {
 impl LangevinConfig {
     /// What is wrong with the settings, if anything.
     pub fn validate(&self) -> Result<(), Violation> {
+        // A draw of noise for each, of the size of the queries, is made ahead.
+        if self.steps > 1000 {
+            return Err(Violation::LangevinSteps(self.steps));
+        }
         scales(&[("langevin.step_size", self.step_size), ("langevin.noise_std", self.noise_std)])
     }
 }

@@ -92,16 +92,16 @@ fn test_images(folder: &Path) -> Result<Vec<TestImage>, CategoryError> {
     Ok(found)
 }
 
-/// `NAME_mask.png`, unless only NAME with an extension of its own is there. A missing file is for those to report who
-/// need it.
+/// `NAME_mask` with the extension of an image, or NAME, in small or in capital letters. A missing file is for those to report who
+/// need it, as `NAME_mask.png`.
 fn mask_of(masks: &Path, image: &Path) -> PathBuf {
     let stem = image.file_stem().unwrap_or_default().to_string_lossy();
-    let suffixed = masks.join(format!("{stem}_mask.png"));
-    if suffixed.is_file() {
-        return suffixed;
-    }
-    let plain = EXTENSIONS.map(|extension| masks.join(format!("{stem}.{extension}")));
-    plain.into_iter().find(|path| path.is_file()).unwrap_or(suffixed)
+    let named = |suffix: &str, extension: &str| masks.join(format!("{stem}{suffix}.{extension}"));
+    let candidates = ["_mask", ""].into_iter().flat_map(|suffix| {
+        let both = |extension: &'static str| [extension.to_owned(), extension.to_uppercase()];
+        EXTENSIONS.into_iter().flat_map(both).map(move |extension| named(suffix, &extension))
+    });
+    candidates.into_iter().find(|path| path.is_file()).unwrap_or_else(|| named("_mask", "png"))
 }
 
 /// Good images for training, and labelled images.

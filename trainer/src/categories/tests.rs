@@ -64,14 +64,18 @@ fn the_folders_of_btad_are_understood() {
         "01/train/ok/0.bmp",
         "01/test/ok/1.bmp",
         "01/test/ko/2.bmp",
+        "01/test/ko/3.bmp",
+        "01/ground_truth/ko/3.PNG",
         "01/ground_truth/ko/2.png",
         "01/ground_truth/ko/2.bmp",
     ]);
     let read = read_categories(&data(root.path(), &[], &[])).unwrap().remove(0);
     assert_eq!(read.train_good, [root.path().join("01/train/ok/0.bmp")]);
     let labels: Vec<_> = read.test.iter().map(|image| image.defect.as_deref()).collect();
-    assert_eq!(labels, [Some("ko"), None]);
-    assert_eq!(read.test[0].mask, Some(root.path().join("01/ground_truth/ko/2.png")));
+    assert_eq!(labels, [Some("ko"), Some("ko"), None]);
+    for (image, mask) in [(0, "2.png"), (1, "3.PNG")] {
+        assert_eq!(read.test[image].mask, Some(root.path().join("01/ground_truth/ko").join(mask)));
+    }
 }
 
 const VISA: [&str; 5] = [
@@ -169,6 +173,10 @@ fn every_mistake_is_one_line_that_names_it() {
         (data(root.path(), &["b"], &[]), "no category is named \"b\"; there are a, empty"),
         (data(root.path(), &["a"], &["c"]), "no category is named \"c\""),
         (data(root.path(), &["a"], &["a"]), "every category is excluded"),
+        (
+            DataConfig { exclude: vec!["a".into(), "empty".into()], ..two_roots.clone() },
+            "every category is excluded",
+        ),
         (two_roots, "two categories of one name"),
     ];
     for (data, expected) in cases {

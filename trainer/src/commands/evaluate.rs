@@ -142,7 +142,8 @@ impl From<BaselineArg> for Baseline {
 pub fn run(args: EvaluateArgs) -> Result<()> {
     let written: Vec<&PathBuf> = [&args.output, &args.csv, &args.html].into_iter().flatten().collect();
     for (i, path) in written.iter().enumerate() {
-        if written[..i].contains(path) {
+        let same = |other: &&PathBuf| std::path::absolute(other).ok() == std::path::absolute(path).ok();
+        if written[..i].iter().any(same) {
             bail!("{}: is given twice; write each form of the report to a file of its own", path.display());
         }
         check_replaceable(path)?;

@@ -27,7 +27,7 @@ use sparsight_trainer::{
 #[command(
     after_help = "Example:\n  sparsight-train train --config trainer/configs/demo.yaml --output runs/demo\n\n\
     The output folder gets checkpoint (the last), best (of the best validation), metrics.jsonl, validation.jsonl\n\
-    and curves.svg. Ctrl-C finishes the step and writes a checkpoint that --resume goes on from; a second one ends at once, with\n\
+    and curves.svg. Ctrl-C, or SIGTERM, finishes the step and writes a checkpoint that --resume goes on from; a second one ends at once, with\n\
     exit code 130 and what the last checkpoint holds."
 )]
 pub struct TrainArgs {
@@ -69,12 +69,8 @@ pub fn run(args: TrainArgs) -> Result<()> {
     let output = args.output.unwrap_or_else(|| PathBuf::from(&config.training.output));
     let run = RunFolder(&output);
     let folder = run.checkpoint();
-    let older = [run.checkpoint(), run.best()].into_iter().find(|older| older.exists());
-    if let Some(older) = older.filter(|_| !args.resume && !args.overwrite) {
-        bail!(
-            "{}: a checkpoint is there; go on with --resume or replace it with --overwrite",
-            older.display()
-        );
+    if !args.resume && !args.overwrite {
+        no_older(run)?;
     }
     let (devices, on_the_cpu) = args.device.choose().map_err(anyhow::Error::msg)?;
 
@@ -111,6 +107,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         super::note(format_args!("nothing to do: {} steps are done", checkpoint.progress.step));
     } else if config.training.steps == 0 {
         let _lock = locked(run)?;
+        unchanged(run, &checkpoint, args.resume, args.overwrite)?;
         if args.overwrite {
             run.remove().map_err(in_the_way)?;
         }
@@ -129,6 +126,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         let sampler = EpisodeSampler::new(categories, &config)?;
         sampler.decode_for(config.training.steps - checkpoint.progress.step)?;
         let _lock = locked(run)?;
+        unchanged(run, &checkpoint, args.resume, args.overwrite)?;
         if args.overwrite {
             run.remove().map_err(in_the_way)?;
         }
@@ -163,6 +161,24 @@ pub fn run(args: TrainArgs) -> Result<()> {
     }
     writeln!(io::stdout(), "{}", folder.display())?;
     Ok(())
+}
+
+fn no_older(run: RunFolder) -> Result<()> {
+    match [run.checkpoint(), run.best()].into_iter().find(|older| older.exists()) {
+        Some(older) => bail!(
+            "{}: a checkpoint is there; go on with --resume or replace it with --overwrite",
+            older.display()
+        ),
+        None => Ok(()),
+    }
+}
+
+/// Whether the folder is as it was before it was locked: another training may have been at work there since.
+fn unchanged(run: RunFolder, checkpoint: &Checkpoint, resume: bool, overwrite: bool) -> Result<()> {
+    if resume && Checkpoint::read_origin(&run.checkpoint())?.1.step != checkpoint.progress.step {
+        bail!("{}: another training went on from there meanwhile; resume again", run.checkpoint().display());
+    }
+    if resume || overwrite { Ok(()) } else { no_older(run) }
 }
 
 fn in_the_way((path, error): (PathBuf, io::Error)) -> anyhow::Error {

@@ -211,6 +211,7 @@ fn what_can_not_be_evaluated_is_one_line_and_leaves_no_report() {
         error(&["--shots", "7"]).contains("gear_000: 6 different good training images, too few for 7 shots")
     );
     assert!(error(&["--categories", "nut"]).contains("no category is named \"nut\""));
+    assert!(error(&["-o", "report.json", "--csv", "./report.json"]).contains("is given twice"));
     for output in ["-o", "--csv", "--html"] {
         assert!(error(&[output, "missing/report"]).contains("missing"));
     }

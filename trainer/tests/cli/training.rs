@@ -106,7 +106,7 @@ fn standard_output_that_is_full_is_an_error_and_one_that_is_closed_is_none() {
 }
 
 #[test]
-fn a_checkpoint_that_does_not_say_what_images_it_saw_is_damaged() {
+fn a_checkpoint_that_was_changed_or_does_not_say_what_images_it_saw_is_damaged() {
     let folder = tempfile::tempdir().unwrap();
     let run =
         |arguments: &[&str], code| stderr_of(program().args(arguments).current_dir(folder.path()), code);
@@ -123,6 +123,16 @@ fn a_checkpoint_that_does_not_say_what_images_it_saw_is_damaged() {
     let resume = [&train[..], &["--resume", "--steps", "2"]].concat();
     assert!(run(&resume, 1).contains("progress.yaml: does not say what images"));
     fs::write(&progress, whole).unwrap();
+
+    for name in ["model.safetensors", "optimizer.mpk"] {
+        let path = folder.path().join("run/checkpoint").join(name);
+        let whole = fs::read(&path).unwrap();
+        let mut flipped = whole.clone();
+        *flipped.last_mut().unwrap() ^= 4;
+        fs::write(&path, flipped).unwrap();
+        assert!(run(&resume, 1).contains(&format!("{name}: is not what was written")));
+        fs::write(&path, whole).unwrap();
+    }
     run(&resume, 0);
 }
 
