@@ -106,11 +106,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
     if args.resume && checkpoint.progress.step >= config.training.steps {
         super::note(format_args!("nothing to do: {} steps are done", checkpoint.progress.step));
     } else if config.training.steps == 0 {
-        let _lock = locked(run)?;
-        unchanged(run, &checkpoint, args.resume, args.overwrite)?;
-        if args.overwrite {
-            run.remove().map_err(in_the_way)?;
-        }
+        let _lock = taken(run, &checkpoint, args.resume, args.overwrite)?;
         checkpoint.write(&folder)?;
     } else {
         let interrupted = Arc::new(AtomicBool::new(false));
@@ -125,11 +121,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         let validator = Validator::new(validating, &config)?;
         let sampler = EpisodeSampler::new(categories, &config)?;
         sampler.decode_for(config.training.steps - checkpoint.progress.step)?;
-        let _lock = locked(run)?;
-        unchanged(run, &checkpoint, args.resume, args.overwrite)?;
-        if args.overwrite {
-            run.remove().map_err(in_the_way)?;
-        }
+        let _lock = taken(run, &checkpoint, args.resume, args.overwrite)?;
         if let Some(reason) = on_the_cpu {
             super::note(format_args!("training on the CPU: {reason}"));
         }
@@ -173,24 +165,22 @@ fn no_older(run: RunFolder) -> Result<()> {
     }
 }
 
-/// Whether the folder is as it was before it was locked: another training may have been at work there since.
-fn unchanged(run: RunFolder, checkpoint: &Checkpoint, resume: bool, overwrite: bool) -> Result<()> {
-    if resume && Checkpoint::read_origin(&run.checkpoint())?.1.step != checkpoint.progress.step {
+/// The run's folder, kept from other trainings, without what is to be overwritten. Another one may have been at work there until
+/// it was kept.
+fn taken(run: RunFolder, checkpoint: &Checkpoint, resume: bool, overwrite: bool) -> Result<File> {
+    let in_the_way =
+        |(path, error): (PathBuf, io::Error)| anyhow::Error::new(error).context(path.display().to_string());
+    let Some(lock) = run.lock().map_err(in_the_way)? else {
+        bail!("{}: another training is at work there; give --output another folder", run.0.display());
+    };
+    if overwrite {
+        run.remove().map_err(in_the_way)?;
+    } else if !resume {
+        no_older(run)?;
+    } else if Checkpoint::read_origin(&run.checkpoint())?.1.step != checkpoint.progress.step {
         bail!("{}: another training went on from there meanwhile; resume again", run.checkpoint().display());
     }
-    if resume || overwrite { Ok(()) } else { no_older(run) }
-}
-
-fn in_the_way((path, error): (PathBuf, io::Error)) -> anyhow::Error {
-    anyhow::Error::new(error).context(path.display().to_string())
-}
-
-/// The run's folder, kept from other trainings.
-fn locked(run: RunFolder) -> Result<File> {
-    match run.lock().map_err(in_the_way)? {
-        Some(lock) => Ok(lock),
-        None => bail!("{}: another training is at work there; give --output another folder", run.0.display()),
-    }
+    Ok(lock)
 }
 
 /// The checkpoint with the config to go on with: only the length of the run, its folders, checkpoints and validations may

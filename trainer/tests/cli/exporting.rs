@@ -1,9 +1,12 @@
 //! `export`, and weights that a training begins with.
 
-use std::fs;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use sparsight_runtime::replace::sha256_hex;
-use sparsight_schemas::{BackboneConfig, Config, Manifest, Valid};
+use sparsight_schemas::{Config, Manifest, Valid};
 use sparsight_trainer::weights::{random_parameters, to_safetensors};
 
 use crate::sandbox::{TINY, program, stderr_of, written};
@@ -49,17 +52,18 @@ fn another_config_at_export_changes_what_ships_and_not_what_trained_it() {
     assert_eq!(manifest.provenance.seed, trained_with.seed);
 }
 
+/// A file of random weights of the tiny config's backbone.
+fn weights_by_name(folder: &Path) -> PathBuf {
+    let backbone = Valid::<Config>::parse(TINY).unwrap().backbone.clone();
+    let weights = folder.join("weights.safetensors");
+    fs::write(&weights, to_safetensors(&random_parameters(&backbone, 7)).unwrap()).unwrap();
+    weights
+}
+
 #[test]
 fn a_file_of_weights_by_name_exports_with_its_config_and_at_another_input_size() {
     let folder = tempfile::tempdir().unwrap();
-    let backbone = BackboneConfig {
-        widths: vec![8, 8],
-        strides: vec![1, 2],
-        feature_channels: 16,
-        ..BackboneConfig::default()
-    };
-    let weights = folder.path().join("weights.safetensors");
-    fs::write(&weights, to_safetensors(&random_parameters(&backbone, 7)).unwrap()).unwrap();
+    let weights = weights_by_name(folder.path());
     let config = written(folder.path(), &TINY.replace("height: 32, width: 32", "height: 48, width: 40"));
     let bundle = folder.path().join("bundle");
     program()
@@ -78,14 +82,7 @@ fn a_file_of_weights_by_name_exports_with_its_config_and_at_another_input_size()
 #[test]
 fn weights_that_do_not_fit_the_config_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    let backbone = BackboneConfig {
-        widths: vec![8, 8],
-        strides: vec![1, 2],
-        feature_channels: 16,
-        ..BackboneConfig::default()
-    };
-    let weights = folder.path().join("weights.safetensors");
-    fs::write(&weights, to_safetensors(&random_parameters(&backbone, 7)).unwrap()).unwrap();
+    let weights = weights_by_name(folder.path());
     for (widths, named) in
         [("[8, 16], strides: [1, 2]", "stage2.conv1.weight"), ("[8], strides: [1]", "stage2.conv1.weight")]
     {
