@@ -60,6 +60,8 @@ pub enum CategoryError {
     UnknownName { name: String, known: String },
     #[error("{path}: line {line} is not object,split,label,image,mask; get the data set's own file", path = .path.display())]
     Split { path: PathBuf, line: usize },
+    #[error("{path}: lists no good training image of {name:?}; add its lines, exclude it, or move the file away", path = .path.display())]
+    NotSplit { path: PathBuf, name: String },
     #[error("every category is excluded, or validates; there are {0}")]
     NothingLeft(String),
     #[error("{path}: {source}", path = .path.display())]

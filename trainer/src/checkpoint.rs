@@ -47,6 +47,9 @@ pub struct Progress {
     pub step: usize,
     /// Fingerprint of the training images; none if the run needed none.
     pub data_fingerprint: Option<String>,
+    /// Fingerprint of the validation images; none if the run has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_fingerprint: Option<String>,
     /// sha256 of the file of weights that the run began with; none for random ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_weights: Option<String>,

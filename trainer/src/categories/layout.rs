@@ -155,6 +155,9 @@ fn visa_split(
             }
         }
     }
+    if train_good.is_empty() {
+        return Err(CategoryError::NotSplit { path: split.into(), name: name.into() });
+    }
     train_good.sort();
     test.sort_by(|a, b| a.path.cmp(&b.path));
     Ok((train_good, test))

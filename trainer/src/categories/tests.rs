@@ -107,6 +107,9 @@ fn the_folders_of_visa_are_split_as_its_file_says() {
             TestImage { path: at(VISA[0]), defect: None, mask: None },
         ]
     );
+    fs::write(&split, lines.replace("pcb,", "PCB,")).unwrap();
+    let error = read_categories(&data(root.path(), &[], &[])).unwrap_err().to_string();
+    assert!(error.contains("1cls.csv: lists no good training image of \"pcb\""), "{error}");
     fs::write(&split, "object,split\npcb,train\n").unwrap();
     let error = read_categories(&data(root.path(), &[], &[])).unwrap_err().to_string();
     assert!(error.contains("1cls.csv: line 2 is not"), "{error}");

@@ -15,7 +15,7 @@ use burn::backend::Autodiff;
 use burn_flex::Flex;
 use sparsight_schemas::{Config, TrainingConfig, Valid};
 use sparsight_trainer::{
-    categories::{fingerprint, read_categories, read_validation_categories},
+    categories::{Category, fingerprint, read_categories, read_validation_categories},
     checkpoint::Checkpoint,
     device::{DeviceChoice, Devices, cpu_workers},
     episodes::EpisodeSampler,
@@ -78,10 +78,17 @@ pub fn run(args: TrainArgs) -> Result<()> {
         0 => Vec::new(),
         _ => super::asked_for(read_categories(&config.data), &args.config)?,
     };
-    let anomalies = config.negatives.anomalies > 0.0;
-    let data_fingerprint =
-        if categories.is_empty() { None } else { Some(fingerprint(&categories, anomalies)?) };
-    let checkpoint = if args.resume {
+    let validating = match config.training.steps {
+        0 => Vec::new(),
+        _ => super::asked_for(read_validation_categories(&config.data), &args.config)?,
+    };
+    let of_some = |categories: &[Category], anomalies| match categories {
+        [] => Ok(None),
+        _ => fingerprint(categories, anomalies).map(Some),
+    };
+    let data_fingerprint = of_some(&categories, config.negatives.anomalies > 0.0)?;
+    let validation_fingerprint = of_some(&validating, true)?;
+    let mut checkpoint = if args.resume {
         let mut checkpoint = Checkpoint::read(&folder)?;
         if checkpoint.progress.step == 0 {
             checkpoint.progress.data_fingerprint = data_fingerprint.clone(); // it has used no images so far
@@ -96,12 +103,16 @@ pub fn run(args: TrainArgs) -> Result<()> {
         {
             bail!("{}: the run so far used other images; restore them or train anew", folder.display());
         }
+        if checkpoint.progress.validation_fingerprint != validation_fingerprint {
+            checkpoint.progress.best = None; // of other images
+        }
         continued(checkpoint, &config, &folder)?
     } else if let Some(weights) = &args.weights {
         Checkpoint::from_weights(&config, weights, data_fingerprint)?
     } else {
         Checkpoint::random(&config, data_fingerprint)
     };
+    checkpoint.progress.validation_fingerprint = validation_fingerprint;
 
     if args.resume && checkpoint.progress.step >= config.training.steps {
         super::note(format_args!("nothing to do: {} steps are done", checkpoint.progress.step));
@@ -117,7 +128,6 @@ pub fn run(args: TrainArgs) -> Result<()> {
             }
             super::note("finishing the step; once more to stop without a checkpoint");
         })?;
-        let validating = super::asked_for(read_validation_categories(&config.data), &args.config)?;
         let validator = Validator::new(validating, &config)?;
         let sampler = EpisodeSampler::new(categories, &config)?;
         sampler.decode_for(config.training.steps - checkpoint.progress.step)?;
@@ -185,11 +195,8 @@ fn taken(run: RunFolder, checkpoint: &Checkpoint, resume: bool, overwrite: bool)
 
 /// The checkpoint with the config to go on with: only the length of the run, its folders, checkpoints and validations may
 /// differ from before.
-fn continued(mut checkpoint: Checkpoint, now: &Valid<Config>, folder: &Path) -> Result<Checkpoint> {
+fn continued(checkpoint: Checkpoint, now: &Valid<Config>, folder: &Path) -> Result<Checkpoint> {
     let mut expected = checkpoint.config.into_raw();
-    if expected.data.validation != now.data.validation {
-        checkpoint.progress.best = None; // of other categories
-    }
     expected.data = now.data.clone();
     expected.training =
         TrainingConfig { receptive_field: expected.training.receptive_field, ..now.training.clone() };

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use sparsight_trainer::training::RunFolder;
 
-use crate::sandbox::{TINY, program, stderr_of, written};
+use crate::sandbox::{TINY, call, program, stderr_of, with_data, written};
 
 #[test]
 fn an_unknown_field_and_a_value_out_of_range_are_named_with_their_line() {
@@ -134,6 +134,29 @@ fn a_checkpoint_that_was_changed_or_does_not_say_what_images_it_saw_is_damaged()
         fs::write(&path, whole).unwrap();
     }
     run(&resume, 0);
+}
+
+#[test]
+fn the_best_of_other_validation_images_does_not_count_for_a_resumed_run() {
+    let folder = with_data();
+    let more = "data: {roots: [data], validation: [gear_000]}\nepisodes: {tasks: 1, shots: 2, queries: 2}\n";
+    written(folder.path(), &format!("{TINY}{more}"));
+    let progress = folder.path().join("run/checkpoint/progress.yaml");
+    let best_after = |steps: &str, more: &[&str]| {
+        let train = ["train", "--config", "config.yaml", "--output", "run", "--steps", steps];
+        call(&[&train[..], more].concat(), folder.path()).success();
+        let text = fs::read_to_string(&progress).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("best: ")).unwrap();
+        line.parse::<f64>().unwrap()
+    };
+    let first = best_after("1", &[]);
+    // No validation is as good as this one, so that it stays while it counts.
+    let text = fs::read_to_string(&progress).unwrap();
+    fs::write(&progress, text.replace(&format!("best: {first}"), "best: 2.0")).unwrap();
+    assert_eq!(best_after("2", &["--resume"]), 2.0);
+    let image = |category: &str| folder.path().join("data").join(category).join("train/good/000.png");
+    fs::copy(image("weave_000"), image("gear_000")).unwrap();
+    assert!(best_after("3", &["--resume"]) <= 1.0);
 }
 
 #[cfg(target_os = "linux")]
