@@ -110,7 +110,7 @@ impl Calibration {
     /// [`Calibration::guaranteed_rate`].
     pub fn threshold(&self) -> f32 {
         let mut scores = self.scores.clone();
-        scores.sort_by(f32::total_cmp);
+        scores.sort_unstable_by(f32::total_cmp);
         scores.get(self.rank() - 1).copied().unwrap_or(f32::INFINITY)
     }
 

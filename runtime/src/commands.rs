@@ -38,7 +38,8 @@ Example:
   sparsight adapt bundle good/ -o leather.dictionary
   sparsight score bundle leather.dictionary new/ --heatmaps heatmaps
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 anomalies found (only score --fail-on-anomaly)";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 anomalies found (only score --fail-on-anomaly),
+130 interrupted";
 
 #[derive(Subcommand)]
 enum Command {
@@ -61,6 +62,8 @@ pub enum Exit {
     Done = 0,
     /// An image is anomalous, and that was to be told.
     Anomalous = 3,
+    /// A signal said to stop before the end.
+    Interrupted = 130,
 }
 
 /// Runs the command.

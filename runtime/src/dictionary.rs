@@ -3,13 +3,18 @@
 
 mod atoms;
 mod changes;
+mod checksum;
 mod density;
 mod fault;
 mod left_out;
 mod rules;
 mod selection;
 
-use std::{fs, io, path::Path};
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::Path,
+};
 
 pub use fault::{DictionaryError, DictionaryFault};
 use left_out::Pool;
@@ -96,6 +101,9 @@ struct Header {
     false_alarm_rate: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     calibration: Option<Calibration>,
+    /// See [`checksum`]; older files have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checksum: Option<String>,
 }
 
 /// The part of the metadata that every version has.
@@ -150,12 +158,15 @@ impl Dictionary {
             atom_sampling: self.selection.map_or_else(AtomSampling::default, |selection| selection.sampling),
             false_alarm_rate: self.calibration.is_none().then_some(self.false_alarm_rate),
             calibration: self.calibration.clone(),
+            checksum: Some(checksum::BLANK.into()),
         };
         let header = serde_json::to_string(&header).map_err(DictionaryFault::Metadata)?;
         let mut arrays = vec![(SUPPORT_FEATURES, self.support_features.clone().into_dyn())];
         arrays.extend(self.shot_maps.clone().map(|maps| (SHOT_MAPS, maps.into_dyn())));
         arrays.extend(self.roi.as_ref().map(|roi| (ROI, roi.inside().to_owned().into_dyn())));
-        Ok(tensors::to_bytes(&arrays, Some(header))?)
+        let mut bytes = tensors::to_bytes(&arrays, Some(header))?;
+        checksum::enter(&mut bytes);
+        Ok(bytes)
     }
 
     /// The dictionary in a file's bytes.
@@ -198,7 +209,11 @@ impl Dictionary {
             calibration: header.calibration,
         };
         dictionary.check()?;
-        Ok(dictionary)
+        // Last, because what is wrong with a part tells more than that the whole is altered.
+        match header.checksum.is_none_or(|written| checksum::holds(bytes, &written)) {
+            true => Ok(dictionary),
+            false => Err(DictionaryFault::Altered),
+        }
     }
 
     /// Scores the shots anew, for a dictionary whose shots or whose rate have changed; scores of images held out go.
@@ -293,6 +308,13 @@ impl Dictionary {
         if size > LARGEST_FILE {
             return Err(DictionaryFault::TooLarge(size));
         }
-        Self::from_bytes(&fs::read(path).map_err(unreadable)?)
+        // What says that it is empty may be endless.
+        let mut bytes = Vec::with_capacity(size as usize);
+        let file = File::open(path).map_err(unreadable)?;
+        file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        match bytes.len() as u64 {
+            size if size > LARGEST_FILE => Err(DictionaryFault::TooLarge(size)),
+            _ => Self::from_bytes(&bytes),
+        }
     }
 }

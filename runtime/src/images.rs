@@ -215,7 +215,7 @@ pub fn find_images<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<FoundImage>, Image
             if inside.is_empty() {
                 return Err(ImageError::NoImages(path.to_path_buf()));
             }
-            inside.sort();
+            inside.sort_unstable();
             found.extend(inside.into_iter().map(|file| FoundImage {
                 name: file.strip_prefix(path).unwrap_or(&file).to_path_buf(),
                 path: file,
@@ -252,7 +252,10 @@ fn search(folder: &Path, above: &mut Vec<PathBuf>, visit: &mut dyn FnMut(PathBuf
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
         if path.is_dir() {
             search(&path, above, visit)?;
-        } else if extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str())) {
+        } else if extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
+            // Reading a pipe may never end; a link that leads nowhere is reported when it is read.
+            && (path.is_file() || !path.exists())
+        {
             visit(path);
         }
     }
@@ -376,6 +379,17 @@ mod tests {
         fs::write(root.path().join("1.png"), b"").unwrap();
         std::os::unix::fs::symlink(root.path(), root.path().join("again")).unwrap();
         assert_eq!(find_images(&[root.path()]).unwrap().len(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_in_a_folder_is_passed_over_and_a_link_that_leads_nowhere_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let made = std::process::Command::new("mkfifo").arg(root.path().join("a.png")).status().unwrap();
+        assert!(made.success());
+        std::os::unix::fs::symlink("nowhere", root.path().join("b.png")).unwrap();
+        let found = find_images(&[root.path()]).unwrap();
+        assert_eq!(found.iter().map(|image| image.name.to_str().unwrap()).collect::<Vec<_>>(), ["b.png"]);
     }
 
     #[test]

@@ -11,6 +11,8 @@ use crate::roi::Roi;
 
 /// Standard deviations after which the Gaussian is cut off.
 const REACH: f32 = 4.0;
+/// Values of the Gaussian to either side of its middle, at most: of a wide one every second pixel will do, or every third.
+const MOST_VALUES: usize = 512;
 
 /// An energy map, \[h, w\] of the features, as \[`height`, `width`\] of the original image: bilinear between the
 /// pixels that the positions are centred on, then smoothed by the manifest's `scoring.smoothing`, which is in pixels
@@ -131,15 +133,15 @@ impl Axis {
     fn new(positions: usize, places: Vec<f32>, deviation: f32) -> Self {
         let places: Vec<f32> =
             places.into_iter().map(|place| place.clamp(0.0, (positions - 1) as f32)).collect();
-        let gaussian = gaussian(deviation);
-        let reach = gaussian.len() / 2;
+        let (step, gaussian) = gaussian(deviation);
+        let reach = gaussian.len() / 2 * step;
         let last = places.len() - 1;
         let band = |pixel: usize| {
             let first = places[pixel.saturating_sub(reach)] as usize;
             let end = (places[(pixel + reach).min(last)] as usize + 2).min(positions);
             let mut weights = vec![0.0; end - first];
             for (i, share) in gaussian.iter().enumerate() {
-                let place = places[(pixel + i).saturating_sub(reach).min(last)];
+                let place = places[(pixel + i * step).saturating_sub(reach).min(last)];
                 let below = place as usize;
                 let above = (below + 1).min(positions - 1);
                 let fraction = f64::from(place.fract());
@@ -152,13 +154,16 @@ impl Axis {
     }
 }
 
-/// A Gaussian at whole pixels around its middle, which sums to one.
-fn gaussian(deviation: f32) -> Vec<f64> {
-    let reach = (REACH * deviation).ceil() as i64;
-    let variance = f64::from(deviation).powi(2).max(f64::MIN_POSITIVE);
-    let values: Vec<f64> = (-reach..=reach).map(|x| (-0.5 * (x * x) as f64 / variance).exp()).collect();
+/// A Gaussian around its middle, which sums to one: the pixels from one value to the next, and the values.
+fn gaussian(deviation: f32) -> (usize, Vec<f64>) {
+    let reach = (REACH * deviation).ceil() as usize;
+    let step = reach.div_ceil(MOST_VALUES).max(1);
+    let to_a_side = reach.div_ceil(step) as i64;
+    let variance = (f64::from(deviation) / step as f64).powi(2).max(f64::MIN_POSITIVE);
+    let values: Vec<f64> =
+        (-to_a_side..=to_a_side).map(|x| (-0.5 * (x * x) as f64 / variance).exp()).collect();
     let sum: f64 = values.iter().sum();
-    values.into_iter().map(|value| value / sum).collect()
+    (step, values.into_iter().map(|value| value / sum).collect())
 }
 
 #[cfg(test)]
@@ -284,6 +289,31 @@ mod tests {
         let drawn = energy_map_on_image(map.view(), &manifest(deviation / 1.5), height, width);
         let difference = (&drawn - &smoothed).mapv(f32::abs).fold(0.0_f32, |a, &b| a.max(b));
         assert!(difference < 1e-4, "{difference}");
+    }
+
+    #[test]
+    fn a_wide_gaussian_takes_few_values_and_smooths_as_all_of_them_would() {
+        let (pixels, deviation) = (20_000_usize, 700.0_f32);
+        let places: Vec<f32> = (0..pixels).map(|pixel| 31.0 * pixel as f32 / (pixels - 1) as f32).collect();
+        assert!(gaussian(deviation).1.len() <= 2 * MOST_VALUES + 1);
+        let axis = Axis::new(32, places.clone(), deviation);
+        let map: Vec<f32> = (0..32).map(|i| (i * 37 % 11) as f32).collect();
+        let reach = 4 * 700_i64;
+        let weight = |x: i64| (-0.5 * (x * x) as f64 / 700.0_f64.powi(2)).exp();
+        let total: f64 = (-reach..=reach).map(weight).sum();
+        for pixel in [0, 1, 37, 5_000, 9_999, 17_321, 19_999] {
+            let (first, weights) = &axis.bands[pixel];
+            let banded: f32 = weights.iter().zip(&map[*first..]).map(|(weight, value)| weight * value).sum();
+            let dense: f64 = (-reach..=reach)
+                .map(|x| {
+                    let place = places[(pixel as i64 + x).clamp(0, pixels as i64 - 1) as usize];
+                    let (below, fraction) = (place as usize, place.fract());
+                    let value = map[below] * (1.0 - fraction) + map[(below + 1).min(31)] * fraction;
+                    weight(x) * f64::from(value) / total
+                })
+                .sum();
+            assert!((f64::from(banded) - dense).abs() < 1e-3, "pixel {pixel}: {banded}, not {dense}");
+        }
     }
 
     #[test]

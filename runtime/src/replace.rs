@@ -42,6 +42,15 @@ pub enum ReplaceError {
     },
 }
 
+/// The error of `path` that a refusal of the system is. Some of the system's reasons come with the name of a temporary file, which
+/// is gone and would mislead.
+fn refused(path: &Path) -> impl Fn(io::Error) -> ReplaceError {
+    move |source| {
+        let source = if source.raw_os_error().is_some() { source } else { source.kind().into() };
+        ReplaceError::Refused { path: path.to_path_buf(), source }
+    }
+}
+
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "allow writing to its folder, or write elsewhere",
@@ -87,8 +96,7 @@ impl Replacement {
             Some(sibling) => Destination::Sibling(sibling),
             None => {
                 let opened = fs::OpenOptions::new().write(true).open(&target);
-                let refused = |source| ReplaceError::Refused { path: path.to_path_buf(), source };
-                Destination::Device(opened.map_err(refused)?)
+                Destination::Device(opened.map_err(refused(path))?)
             }
         };
         Ok(Self { path: path.to_path_buf(), target, file })
@@ -103,7 +111,7 @@ impl Replacement {
             Destination::Sibling(sibling) => io::Write::write_all(sibling, bytes),
             Destination::Device(device) => io::Write::write_all(device, bytes),
         };
-        written.map_err(|source| ReplaceError::Refused { path: self.path.clone(), source })
+        written.map_err(refused(&self.path))
     }
 
     /// Renames the temporary file.
@@ -111,9 +119,9 @@ impl Replacement {
     /// # Errors
     /// As [`replace_file`].
     pub fn finish(self) -> Result<(), ReplaceError> {
-        let refused = |source| ReplaceError::Refused { path: self.path.clone(), source };
+        let refused = refused(&self.path);
         if let Destination::Sibling(sibling) = self.file {
-            sibling.as_file().sync_all().map_err(refused)?;
+            sibling.as_file().sync_all().map_err(&refused)?;
             sibling.persist(&self.target).map_err(|error| refused(error.error))?;
         }
         Ok(())
@@ -140,8 +148,11 @@ fn sibling(path: &Path, target: &Path) -> Result<Option<tempfile::NamedTempFile>
     let folder = existing_folder(path, target)?;
     let mut builder = tempfile::Builder::new();
     open_to_others(&mut builder, 0o666);
-    let sibling = builder.prefix(".sparsight-").tempfile_in(&folder);
-    sibling.map(Some).map_err(|source| ReplaceError::Refused { path: path.to_path_buf(), source })
+    let sibling = builder.prefix(".sparsight-").tempfile_in(&folder).map_err(refused(path))?;
+    if let Ok(old) = target.metadata() {
+        sibling.as_file().set_permissions(old.permissions()).map_err(refused(path))?;
+    }
+    Ok(Some(sibling))
 }
 
 /// Lets `fill` write a temporary folder beside `path`, then swaps it in. If `fill` or the swap fails, what stood at
@@ -154,7 +165,7 @@ pub fn replace_directory<E: From<ReplaceError>>(
     fill: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let refused = |source| ReplaceError::Refused { path: path.to_path_buf(), source };
+    let refused = refused(path);
     if target.exists() && !target.is_dir() {
         return Err(ReplaceError::OtherKind {
             path: path.to_path_buf(),
@@ -167,22 +178,22 @@ pub fn replace_directory<E: From<ReplaceError>>(
     let mut builder = tempfile::Builder::new();
     open_to_others(&mut builder, 0o777);
     let builder = builder.prefix(".sparsight-");
-    let filled = builder.tempdir_in(&folder).map_err(refused)?;
+    let filled = builder.tempdir_in(&folder).map_err(&refused)?;
     fill(filled.path())?;
     if exchanged(filled.path(), &target) {
         return Ok(()); // the old folder goes with the temporary one, whose place it has
     }
     // The old folder steps aside into `retired`, which goes when this function ends, and comes back if the new one
     // can't take its place.
-    let retired = builder.tempdir_in(&folder).map_err(refused)?;
+    let retired = builder.tempdir_in(&folder).map_err(&refused)?;
     let old = retired.path().join("old");
     let replaces = target.exists();
     if replaces {
-        fs::rename(&target, &old).map_err(refused)?;
+        fs::rename(&target, &old).map_err(&refused)?;
     }
     if let Err(error) = fs::rename(filled.path(), &target) {
         if replaces {
-            fs::rename(&old, &target).map_err(refused)?;
+            fs::rename(&old, &target).map_err(&refused)?;
         }
         return Err(refused(error).into());
     }

@@ -34,6 +34,8 @@ pub enum SignatureError {
         "{0}: is neither a public key of minisign nor the file of one; give the line of its .pub file that starts with RW"
     )]
     NotAKey(String),
+    #[error("{PUBLIC_KEY_VARIABLE}: is set and empty; set it to a key, or to none at all")]
+    EmptyVariable,
     #[error("{}: can't be read ({source}); check its permissions", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
     #[error(
@@ -80,11 +82,19 @@ impl PublicKey {
         if let Some(named) = named {
             return Self::new(named).map(Some);
         }
-        if let Some(variable) = env::var_os(PUBLIC_KEY_VARIABLE).filter(|value| !value.is_empty()) {
-            return Self::new(&variable.to_string_lossy()).map(Some);
+        // An empty one is a mistake, such as an unset variable of a service's; taking it for none would trust any bundle.
+        match env::var_os(PUBLIC_KEY_VARIABLE) {
+            Some(variable) if variable.is_empty() => return Err(SignatureError::EmptyVariable),
+            Some(variable) => return Self::new(&variable.to_string_lossy()).map(Some),
+            None => {}
         }
         let beside = env::current_exe().ok().map(|executable| executable.with_file_name(PUBLIC_KEY_FILE));
-        beside.filter(|file| file.exists()).map(|file| Self::from_file(&file)).transpose()
+        // A link that leads nowhere is there, too.
+        let is_there = |file: &PathBuf| match file.symlink_metadata() {
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+            Ok(_) => true,
+        };
+        beside.filter(is_there).map(|file| Self::from_file(&file)).transpose()
     }
 
     /// Checks that the file `signature` holds this key's signature of `content`.

@@ -15,8 +15,8 @@ use sparsight_runtime::{
     tensors,
 };
 use sparsight_schemas::{
-    AtomSampling, BUNDLE_FILES, Config, FeatureGeometry, Manifest, Poses, Provenance, SparseCodingConfig,
-    Tolerances,
+    AtomSampling, BUNDLE_FILES, Config, FeatureGeometry, InputConfig, Manifest, Poses, Provenance,
+    SparseCodingConfig, Tolerances,
 };
 use tempfile::TempDir;
 
@@ -27,7 +27,7 @@ fn bundle(name: &str) -> TempDir {
     let manifest = Manifest {
         schema_version: 1,
         name: name.into(),
-        input: config.input,
+        input: InputConfig { height: 32, width: 48, ..config.input },
         features: FeatureGeometry { channels: 4, height: 2, width: 3, stride: 16 },
         sparse_coding: config.sparse_coding,
         scoring: config.scoring,
@@ -246,6 +246,18 @@ fn nan_in_a_dictionary_is_refused() {
     let path = folder.path().join("category.safetensors");
     fs::write(&path, &bytes).unwrap();
     assert_says(&error_of(Dictionary::read(&path)), &["category.safetensors", "NaN", "adapt again"]);
+}
+
+#[test]
+fn a_flipped_bit_of_a_dictionary_is_noticed_wherever_it_is() {
+    let folder = bundle("a");
+    let bytes = dictionary(&Bundle::open(folder.path()).unwrap()).to_bytes().unwrap();
+    Dictionary::from_bytes(&bytes).unwrap();
+    for place in 0..bytes.len() {
+        let mut flipped = bytes.clone();
+        flipped[place] ^= 1 << (place % 8);
+        assert!(Dictionary::from_bytes(&flipped).is_err(), "byte {place}");
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ use sparsight_runtime::{
     bundle::Bundle,
     dictionary::{AtomSelection, Dictionary, Shot},
     replace::sha256_hex,
+    tensors,
 };
 use sparsight_schemas::{AtomSampling, Poses};
 
@@ -261,11 +262,23 @@ fn no_dictionary_breaks_a_promise() {
         false_alarm_rate: 0.1,
         calibration: None,
     };
-    let mut seeds = vec![whole.to_bytes().unwrap()];
+    let mut seeds = vec![whole.to_bytes().unwrap(), older(&whole)];
     whole.selection = None;
     whole.calibrate(&bundle).unwrap();
-    seeds.push(whole.to_bytes().unwrap());
+    seeds.extend([whole.to_bytes().unwrap(), older(&whole)]);
     hold("dictionary", promises::dictionary, seeds, 2500);
+}
+
+/// The file without its checksum, as older ones were: so that changed ones get past it.
+fn older(dictionary: &Dictionary) -> Vec<u8> {
+    let metadata = tensors::metadata(&dictionary.to_bytes().unwrap()).unwrap().unwrap();
+    let mut metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
+    metadata.as_object_mut().unwrap().remove("checksum").unwrap();
+    let mut arrays = vec![("support_features", dictionary.support_features.clone().into_dyn())];
+    arrays.extend(dictionary.shot_maps.clone().map(|maps| ("shot_maps", maps.into_dyn())));
+    let bytes = tensors::to_bytes(&arrays, Some(metadata.to_string())).unwrap();
+    assert_eq!(&Dictionary::from_bytes(&bytes).unwrap(), dictionary);
+    bytes
 }
 
 #[test]

@@ -114,6 +114,17 @@ impl Validate for Manifest {
         if let Some((field, _)) = sides.iter().find(|(_, side)| *side == 0) {
             return Err(Violation::EmptyFeatures(field));
         }
+        // Maps are drawn by the stride: features that it does not make would be drawn elsewhere.
+        let stride = self.features.stride;
+        for (field, side, pixels) in [
+            ("features.height", self.features.height, self.input.height),
+            ("features.width", self.features.width, self.input.width),
+        ] {
+            let expected = pixels.div_ceil(stride);
+            if side != expected {
+                return Err(Violation::FeaturesOfStride { field, side, stride, expected });
+            }
+        }
         let tolerances = [
             ("tolerances.features", self.tolerances.features),
             ("tolerances.energy", self.tolerances.energy),

@@ -157,6 +157,16 @@ const BROKEN_MANIFESTS: &[(&str, &str, &str)] = &[
     ("width: 4", "width: 0", "features.width: 0; must be at least 1 (line 4)"),
     ("stride: 8", "stride: 0", "features.stride: 0; must be at least 1 (line 4)"),
     (
+        "width: 4",
+        "width: 5",
+        "features.width: 5 positions; a stride of 8 pixels makes 4 of the input (line 4)",
+    ),
+    (
+        "stride: 8",
+        "stride: 4",
+        "features.height: 4 positions; a stride of 4 pixels makes 8 of the input (line 4)",
+    ),
+    (
         "lambda_star: 0.05",
         "lambda_star: 0.5",
         "sparse_coding.lambda_star: 0.5; must be positive and at most lambda_max, 0.3 (line 5)",

@@ -64,7 +64,7 @@ pub enum CategoryError {
     NotSplit { path: PathBuf, name: String },
     #[error("every category is excluded, or validates; there are {0}")]
     NothingLeft(String),
-    #[error("{path}: {source}", path = .path.display())]
+    #[error("{path}: {source}; make it readable, or exclude its category", path = .path.display())]
     Io { path: PathBuf, source: io::Error },
 }
 

@@ -43,7 +43,7 @@ pub struct Dist {
     /// The bundle that goes along [default: the default one of fixtures/]
     #[arg(long, value_name = "BUNDLE")]
     bundle: Option<PathBuf>,
-    /// The folder for the archive and its checksum [default: dist in the target directory]
+    /// The folder for the archive and its checksum; what else is there stays [default: dist in the target directory]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
     /// Unpack it elsewhere, and verify and score there with an empty environment
@@ -91,11 +91,7 @@ pub fn run(workspace: &Workspace, dist: &Dist) -> Result<()> {
         false => ("tar.gz", archive::tar_gz(&entries)?),
     };
     let archive = format!("{name}.{extension}");
-    folders::replace(&output, |fresh| {
-        let line = format!("{}  {archive}\n", sha256(&bytes));
-        fs::write(fresh.join(&archive), &bytes).context("writing the archive")?;
-        fs::write(fresh.join(SUMS), line).context("writing its checksum")
-    })?;
+    put(&output, &archive, &bytes)?;
     let archive = output.join(archive);
     eprintln!("bundle: {}", bundle.display());
     println!("{} ({:.1} MB)", archive.display(), bytes.len() as f64 / 1e6);
@@ -154,6 +150,28 @@ fn below(folder: &Path, prefix: &str) -> Result<Vec<Entry>> {
     files.iter().map(entry).collect()
 }
 
+/// Puts the archive into the folder, and its line into the folder's checksums; what else is there stays.
+fn put(output: &Path, archive: &str, bytes: &[u8]) -> Result<()> {
+    fs::create_dir_all(output).with_context(|| format!("making {}", output.display()))?;
+    let known = match fs::read_to_string(output.join(SUMS)) {
+        Ok(known) => known,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).with_context(|| format!("reading {}", output.join(SUMS).display())),
+    };
+    let others = known.lines().filter(|line| !line.ends_with(&format!("  {archive}")));
+    let own = format!("{}  {archive}", sha256(bytes));
+    let mut lines: Vec<&str> = others.chain([own.as_str()]).collect();
+    lines.sort_by_key(|line| line.split_once("  ").map(|(_, name)| name));
+    folders::with_temporary(output, |scratch| {
+        for (name, bytes) in [(archive, bytes), (SUMS, (lines.join("\n") + "\n").as_bytes())] {
+            let (from, to) = (scratch.join(name), output.join(name));
+            fs::write(&from, bytes).with_context(|| format!("writing {}", to.display()))?;
+            fs::rename(&from, &to).with_context(|| format!("writing {}", to.display()))?;
+        }
+        Ok(())
+    })
+}
+
 /// The lines that `sha256sum --check` reads.
 fn sums(entries: &[Entry]) -> String {
     entries.iter().map(|entry| format!("{}  {}\n", sha256(&entry.bytes), entry.name)).collect()
@@ -161,4 +179,25 @@ fn sums(entries: &[Entry]) -> String {
 
 fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_joins_what_is_in_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("releases");
+        for (archive, bytes) in [("b.tar.gz", "1"), ("a.tar.gz", "2"), ("b.tar.gz", "3")] {
+            put(&output, archive, bytes.as_bytes()).unwrap();
+            fs::write(output.join("notes.txt"), "mine").unwrap();
+        }
+        let names = ["SHA256SUMS", "a.tar.gz", "b.tar.gz", "notes.txt"];
+        assert_eq!(folders::files(&output).unwrap(), names.map(PathBuf::from));
+        let text = |name| fs::read_to_string(output.join(name)).unwrap();
+        let line = |name, bytes: &str| format!("{}  {name}\n", sha256(bytes.as_bytes()));
+        assert_eq!(text(SUMS), line("a.tar.gz", "2") + &line("b.tar.gz", "3"));
+        assert_eq!((text("a.tar.gz").as_str(), text("b.tar.gz").as_str()), ("2", "3"));
+    }
 }

@@ -19,7 +19,7 @@ use sparsight_schemas::Poses;
 
 use super::{
     Exit,
-    destinations::{lock, refuse_to_replace, refuse_to_replace_what_is_read},
+    destinations::{Sources, lock, refuse_to_replace_what_is_read},
     promise::{promise, summary},
     session::{BackboneFlags, note},
     support::read_support,
@@ -118,7 +118,7 @@ impl Adapt {
     pub fn run(&self, verbose: bool) -> anyhow::Result<Exit> {
         let mut detector = self.backbone.open(&self.bundle, verbose)?;
         let images = find_images(&self.images)?;
-        refuse_to_replace(&images, &self.output)?;
+        Sources::new(&images).refuse_to_replace(&self.output)?;
         let read: Vec<&Path> = std::iter::once(&self.bundle).chain(&self.roi).map(PathBuf::as_path).collect();
         refuse_to_replace_what_is_read(&read, &self.output)?;
         let roi = self.roi.as_deref().map(|mask| read_roi(mask, &images, detector.bundle())).transpose()?;

@@ -11,7 +11,7 @@ use sparsight_runtime::{
 
 use super::{
     Exit, adapt,
-    destinations::{lock, refuse_to_replace, refuse_to_replace_what_is_read},
+    destinations::{Sources, lock, refuse_to_replace_what_is_read},
     promise::promise,
     session::{BackboneFlags, Progress, note},
     support::read_each,
@@ -49,7 +49,7 @@ impl Calibrate {
     pub fn run(&self, verbose: bool) -> anyhow::Result<Exit> {
         let output = self.output.as_ref().unwrap_or(&self.dictionary);
         let images = if self.images.is_empty() { vec![] } else { find_images(&self.images)? };
-        refuse_to_replace(&images, output)?;
+        Sources::new(&images).refuse_to_replace(output)?;
         refuse_to_replace_what_is_read(&[&self.bundle], output)?;
         let mut detector = self.backbone.open(&self.bundle, verbose)?;
         let _lock = lock(output)?;

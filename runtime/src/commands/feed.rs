@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use image::RgbImage;
 use sparsight_runtime::detector::Scorer;
 use sparsight_schemas::ScoreRecord;
@@ -22,7 +22,7 @@ use self::queue::{End, WhenFull};
 use super::{
     Exit,
     scoring::{MapFlags, failed},
-    session::note,
+    session::{note, on_signal},
 };
 
 /// The queue between what brings images and what scores them.
@@ -57,7 +57,7 @@ pub fn run<T: Send + 'static>(
 ) -> anyhow::Result<Exit> {
     let queue = Arc::new(Queue::new(flags.queue, flags.when_full));
     let stopped = queue.clone();
-    ctrlc::set_handler(move || stopped.end(End::Signal)).context("SIGINT and SIGTERM can't be caught")?;
+    on_signal(move || stopped.end(End::Signal))?;
     // Not joined: a read that waits for more goes with the process.
     let source = queue.clone();
     thread::spawn(move || {
@@ -78,9 +78,10 @@ pub fn run<T: Send + 'static>(
             Err(error) => failed(name, &error),
         };
         tally.count(&record);
-        writeln!(out, "{}", serde_json::to_string(&record)?)?;
+        // Nobody who listens to what comes has seen enough of it, as of a list: it failed.
+        writeln!(out, "{}", serde_json::to_string(&record)?)
+            .map_err(|error| anyhow!("stdout: {error}; start what reads the records again, then this"))?;
     }
-    out.flush()?;
 
     let (end, brought, dropped) = queue.outcome();
     let reason = match &end {
@@ -92,7 +93,7 @@ pub fn run<T: Send + 'static>(
     note(format_args!("{brought} {unit} came, {tally}, {dropped} dropped in {seconds:.1} s; {reason}"));
     match (end, tally.first_error) {
         (End::Failure(error), _) => Err(error),
-        (_, Some(first)) => {
+        (End::Input, Some(first)) => {
             bail!("{} of {brought} {unit} could not be scored, the first: {first}", tally.failed)
         }
         _ => Ok(Exit::Done),

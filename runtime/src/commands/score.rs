@@ -7,6 +7,10 @@ mod workers;
 use std::{
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use anyhow::{bail, ensure};
@@ -28,9 +32,9 @@ use self::{
 };
 use super::{
     Exit,
-    destinations::{destinations, make_folder_of, refuse_to_replace, refuse_to_replace_what_is_read},
+    destinations::{Sources, destinations, make_folder_of, refuse_to_replace_what_is_read},
     scoring::{MapFlags, failed},
-    session::{BackboneFlags, Progress},
+    session::{BackboneFlags, Progress, note, on_signal},
 };
 
 /// Score images: how far each is from the good ones of a dictionary
@@ -98,7 +102,7 @@ impl Score {
         };
         let (heatmaps, maps) = (files(&self.heatmaps, "png")?, files(&self.save_maps, "npy")?);
         for file in self.output.iter().chain(&self.html) {
-            refuse_to_replace(&images, file)?;
+            Sources::new(&images).refuse_to_replace(file)?;
             refuse_to_replace_what_is_read(&[&self.bundle, &self.dictionary], file)?;
             check_replaceable(file)?;
         }
@@ -114,6 +118,15 @@ impl Score {
         let mut writer = RecordWriter::new(self.format, out, width.unwrap_or(0), colour);
         let progress = Progress::new(images.len(), self.output.is_none());
         let (mut anomalous, mut errors) = (0, Vec::new());
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let heard = interrupted.clone();
+        on_signal(move || heard.store(true, Ordering::Relaxed))?;
+        // Whoever reads stdout may have seen enough, as `head` has; what else was asked for is still made.
+        let more = self.fail_on_anomaly || self.html.is_some() || heatmaps.is_some() || maps.is_some();
+        let seen_enough = |error: io::Error| match error.kind() {
+            io::ErrorKind::BrokenPipe if more => Ok(()),
+            _ => Err(error),
+        };
         let score = |scorer: &mut Scorer, i: usize| {
             let destination = Destination {
                 heatmap: heatmaps.as_ref().map(|files| files[i].as_path()),
@@ -121,18 +134,25 @@ impl Score {
             };
             self.score(scorer, &images[i], &destination)
         };
-        in_order(scorers, images.len(), score, |i, (record, pictures)| {
+        let done = in_order(scorers, images.len(), score, |i, (record, pictures)| {
+            ensure!(!interrupted.load(Ordering::Relaxed), "interrupted");
             progress.show(i + 1);
             anomalous += usize::from(record.anomalous == Some(true));
-            writer.write(&record)?;
+            writer.write(&record).or_else(seen_enough)?;
             if let Some(page) = &mut page {
                 page.row(&record, pictures.as_ref())?;
             }
             errors.extend(record.error);
             Ok(())
-        })?;
+        });
         drop(progress);
-        writer.finish()?;
+        let finished = writer.finish().or_else(seen_enough);
+        if interrupted.load(Ordering::Relaxed) && done.is_err() {
+            note(format_args!("interrupted; --output and --html are not written"));
+            return Ok(Exit::Interrupted);
+        }
+        done?;
+        finished?;
         if let Some(output) = &self.output {
             replace_file(output, &buffer)?;
         }

@@ -1,6 +1,9 @@
 //! Support images from files: all of them or none. A dictionary is only as good as every image in it.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
 
 use anyhow::bail;
 use sparsight_runtime::{
@@ -69,16 +72,23 @@ fn read(path: &Path, input: &InputConfig) -> Result<(String, ndarray::Array3<f32
     Ok((sha256_hex(&bytes), to_input(&image, input)))
 }
 
-/// The images' names below the folders they were found in, or their paths where a name is not the only one.
+/// The images' names below the folders they were found in, or their paths where a name is not the only one; a number comes behind
+/// a path that a shot is called after already, because another image may be there now.
 fn shot_names(found: &[FoundImage], known: &[Shot]) -> Vec<String> {
     let short: Vec<String> = found.iter().map(|image| image.name.display().to_string()).collect();
     let mut uses: HashMap<&str, usize> = HashMap::new();
     for name in short.iter().chain(known.iter().map(|shot| &shot.name)) {
         *uses.entry(name).or_default() += 1;
     }
-    let name = |(image, short): (&FoundImage, &String)| match uses[short.as_str()] {
-        1 => short.clone(),
-        _ => image.path.display().to_string(),
+    let mut taken: HashSet<String> = known.iter().map(|shot| shot.name.clone()).collect();
+    let name = |(image, short): (&FoundImage, &String)| {
+        let name = match uses[short.as_str()] {
+            1 => short.clone(),
+            _ => image.path.display().to_string(),
+        };
+        let mut numbered = std::iter::once(name.clone()).chain((2..).map(|i| format!("{name} ({i})")));
+        let free = numbered.find(|name| taken.insert(name.clone()));
+        free.unwrap_or(name)
     };
     found.iter().zip(&short).map(name).collect()
 }

@@ -208,11 +208,12 @@ pub(crate) fn anomaly_score_within(map: ArrayView2<f32>, roi: Option<&Roi>, top_
 /// The mean of the highest values of a map: of ceil(`top_fraction` positions) of them.
 pub fn anomaly_score(energy_map: ArrayView2<f32>, top_fraction: f32) -> f32 {
     let mut energies: Vec<f32> = energy_map.iter().copied().collect();
-    energies.sort_by(|a, b| b.total_cmp(a));
+    energies.sort_unstable_by(f32::total_cmp);
     // A product like 0.07 * 100 may come out a hair above the whole number that is meant.
     let count = (f64::from(top_fraction) * energies.len() as f64 - 1e-4).ceil() as usize;
-    let highest = &energies[..count.clamp(1, energies.len())];
-    (highest.iter().map(|&energy| f64::from(energy)).sum::<f64>() / highest.len() as f64) as f32
+    let count = count.clamp(1, energies.len());
+    let highest = energies.iter().rev().take(count);
+    (highest.map(|&energy| f64::from(energy)).sum::<f64>() / count as f64) as f32
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What can be wrong with a dictionary, in the words that the user reads: the file, the fault, the remedy.
 
-use std::{io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 use super::{DICTIONARY_VERSION, MOST_ATOMS};
 use crate::{calibration::CalibrationError, replace::ReplaceError, roi::RoiError, tensors::TensorError};
@@ -16,7 +16,7 @@ pub struct DictionaryError {
 }
 
 /// What is wrong with a dictionary.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[allow(missing_docs)] // the messages say it
 pub enum DictionaryFault {
     #[error("no such file; make a dictionary with sparsight adapt")]
@@ -31,6 +31,8 @@ pub enum DictionaryFault {
     NotADictionary,
     #[error("is damaged: metadata {0}; adapt again")]
     Metadata(serde_json::Error),
+    #[error("is not what was written; take a copy that is whole, or adapt again")]
+    Altered,
     #[error(
         "has version {0}, this program reads version {DICTIONARY_VERSION}; adapt again with this program"
     )]
@@ -85,4 +87,11 @@ pub enum DictionaryFault {
     Shape { found: [usize; 3], expected: [usize; 3] },
     #[error(transparent)]
     Replace(#[from] ReplaceError),
+}
+
+/// The message: derived, it would be 7 KB of the program.
+impl fmt::Debug for DictionaryFault {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
 }

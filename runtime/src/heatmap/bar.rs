@@ -25,7 +25,8 @@ const FIGURES: u32 = LONGEST * (CHARACTER[0] + 1);
 /// the middle. With a `threshold` the middle is marked and named; it should be the scale then.
 pub fn with_colour_bar(drawn: &RgbImage, scale: f32, threshold: Option<f32>) -> RgbImage {
     let (width, height) = drawn.dimensions();
-    let dot = (height / 100).max(1);
+    // A tall, narrow image would be lost beside a bar that only its height sizes, and so would memory.
+    let dot = (height.min(width.saturating_mul(2)) / 100).max(1);
     let mut framed = RgbImage::from_pixel(width + dot * (GAP + BAR + MARK + FIGURES), height, BACKGROUND);
     imageops::replace(&mut framed, drawn, 0, 0);
 
@@ -110,10 +111,11 @@ mod tests {
 
     #[test]
     fn the_heat_map_stays_and_the_bar_is_beside_it() {
-        for (width, height) in [(1, 1), (40, 30), (64, 9), (700, 510)] {
+        for (width, height) in [(1, 1), (40, 30), (64, 9), (700, 510), (200, 3000)] {
             let image = RgbImage::from_fn(width, height, |x, y| Rgb([x as u8, y as u8, 9]));
             let framed = with_colour_bar(&image, 0.01, Some(0.01));
             assert!(framed.width() > width && framed.height() == height);
+            assert!(framed.width() <= 2 * width + 50, "no wider than the image, or than its letters");
             assert_eq!(imageops::crop_imm(&framed, 0, 0, width, height).to_image(), image);
         }
     }

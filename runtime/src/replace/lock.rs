@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{ReplaceError, existing_folder};
+use super::{ReplaceError, existing_folder, refused};
 
 /// The right to replace a file, held until this goes; the system takes it back from a process that dies.
 ///
@@ -35,11 +35,17 @@ impl WriteLock {
         hidden.push(name);
         hidden.push(".lock");
         let lock = existing_folder(path, &target)?.join(hidden);
-        let refused = |source| ReplaceError::Refused { path: path.to_path_buf(), source };
+        let refused = refused(path);
         let mut waiting = Some(waiting);
         loop {
-            let file =
-                File::options().write(true).create(true).truncate(false).open(&lock).map_err(refused)?;
+            let file = match File::options().write(true).create(true).truncate(false).open(&lock) {
+                // It is another user's, which is as good to lock.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied && lock.exists() => {
+                    File::open(&lock)
+                }
+                opened => opened,
+            };
+            let file = file.map_err(&refused)?;
             let locked = match file.try_lock() {
                 Err(TryLockError::WouldBlock) => {
                     waiting.take().into_iter().for_each(|say| say());

@@ -77,6 +77,23 @@ fn merging_keeps_every_shot_once_and_names_them_apart() {
 }
 
 #[test]
+fn a_file_that_is_another_image_now_is_another_shot() {
+    let sandbox = Sandbox::new();
+    let dictionary = adapted(&sandbox, "monday", 0..2);
+    let latest = sandbox.path("camera/latest.png");
+    for seed in [10, 11, 12] {
+        sandbox.image("camera/latest.png", texture(40, 30, seed));
+        add(&dictionary, &latest).assert().success();
+    }
+    let path = latest.display();
+    let expected =
+        ["000.png", "001.png", "latest.png", &path.to_string(), &format!("{path} (2)")].map(String::from);
+    assert_eq!(shot_names(&dictionary), expected);
+    let again = add(&dictionary, &latest).assert().code(1);
+    names(&String::from_utf8_lossy(&again.get_output().stderr), &["holds all of these images already"]);
+}
+
+#[test]
 fn dictionaries_of_other_bundles_or_other_selections_are_not_mixed() {
     let sandbox = Sandbox::new();
     let dictionary = sandbox.dictionary();

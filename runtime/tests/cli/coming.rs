@@ -222,6 +222,34 @@ fn a_signal_ends_either_command_cleanly_with_a_summary() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn an_image_that_failed_long_ago_does_not_spoil_a_clean_end() {
+    let sandbox = Sandbox::new();
+    let mut watch = watch(&sandbox, "0");
+    sandbox.write("camera/.part", b"no image");
+    fs::rename(sandbox.path("camera/.part"), sandbox.path("camera/spoilt.png")).unwrap();
+    assert!(watch.record().error.is_some());
+    let ended = stop(watch);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    names(&ended.stderr, &["1 failed", "stopped by a signal"]);
+}
+
+#[test]
+fn a_command_whose_records_nobody_reads_any_more_fails() {
+    let sandbox = Sandbox::new();
+    let mut stream = Running::start(&sandbox, "stream", &["--size", "8x8"]);
+    stream.send(&[9; 3 * 64]);
+    stream.record();
+    let Running { mut child, stdin, records } = stream;
+    drop(records);
+    let _ = stdin.unwrap().write_all(&[9; 3 * 64]);
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{stderr}");
+    names(&stderr, &["error: stdout: "]);
+}
+
 /// Ends a watch, by a signal where there are any.
 fn stop(mut watch: Running) -> Ended {
     #[cfg(unix)]

@@ -97,15 +97,25 @@ fn images_that_would_share_a_file_are_refused_before_anything_is_written() {
     let sandbox = Sandbox::new();
     let dictionary = sandbox.dictionary();
     let (one, two) = (sandbox.image("x/1.png", texture(9, 9, 1)), sandbox.image("y/1.png", texture(9, 9, 2)));
-    let twin = sandbox.image("x/1.bmp", texture(9, 9, 3));
     let before = sandbox.entries();
-    for images in [[&one, &two], [&one, &twin]] {
-        let mut score = sandbox.score();
-        score.args(images).arg("--heatmaps").arg(sandbox.path("heatmaps"));
-        names(&failure(&mut score, 1), &["would hold the results of both", "1.png"]);
-    }
+    let mut score = sandbox.score();
+    score.args([&one, &two]).arg("--heatmaps").arg(sandbox.path("heatmaps"));
+    names(&failure(&mut score, 1), &["would hold the results of both", "1.png"]);
     assert_eq!(sandbox.entries(), before);
     assert!(dictionary.exists());
+}
+
+#[test]
+fn images_that_differ_in_their_extension_alone_keep_it() {
+    let sandbox = Sandbox::new();
+    for name in ["x/1.png", "x/1.bmp", "x/2.png"] {
+        sandbox.image(name, texture(9, 9, 3));
+    }
+    let maps = sandbox.path("maps");
+    sandbox.score().arg(sandbox.path("x")).arg("--save-maps").arg(&maps).assert().success();
+    let entries = sandbox.entries();
+    let found: Vec<&str> = entries.iter().filter_map(|name| name.strip_prefix("maps/")).collect();
+    assert_eq!(found, ["1.bmp.npy", "1.png.npy", "2.npy"]);
 }
 
 #[test]
@@ -147,4 +157,99 @@ fn a_page_holds_every_record_and_its_pictures_and_is_there_only_when_it_is_whole
     let mut both = sandbox.score();
     both.arg(&image).arg("--html").arg(&page).arg("-o").arg(&page);
     names(&failure(&mut both, 1), &["--output and --html name the same file"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_replaces_a_file_has_its_permissions() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = Sandbox::new();
+    let good = sandbox.good_images();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for private in [0o600, 0o640, 0o444] {
+        let scores = sandbox.write("scores.json", b"old");
+        fs::set_permissions(&scores, fs::Permissions::from_mode(private)).unwrap();
+        sandbox.score().arg(&good).arg("-o").arg(&scores).assert().success();
+        assert_eq!(mode(&scores), private);
+        fs::remove_file(scores).unwrap();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn whoever_reads_no_further_still_gets_every_heat_map_and_the_verdict() {
+    let sandbox = Sandbox::new();
+    sandbox.dictionary();
+    let new = sandbox.path("new");
+    (0..30).for_each(|seed| drop(sandbox.image(&format!("new/{seed}.png"), texture(40, 30, 1000 + seed))));
+    let closed = |arguments: &[&Path]| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut score = std::process::Command::new(sandbox.score().get_program());
+        score.args(["score", "--provider", "cpu"]).arg(bundle()).arg(sandbox.dictionary()).arg(&new);
+        score.args(arguments).stdout(writer).stderr(std::process::Stdio::piped());
+        let output = score.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (heatmaps, page) = (sandbox.path("heatmaps"), sandbox.path("page.html"));
+    assert_eq!(
+        closed(&[Path::new("--heatmaps"), &heatmaps, Path::new("--html"), &page]),
+        (Some(0), "".into())
+    );
+    assert_eq!(fs::read_dir(&heatmaps).unwrap().count(), 30);
+    assert_eq!(fs::read_to_string(&page).unwrap().matches("<tr class=").count(), 30);
+    assert_eq!(closed(&[Path::new("--fail-on-anomaly")]).0, Some(3));
+    assert_eq!(closed(&[]), (Some(0), "".into()), "who wants nothing else has seen enough");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_score_that_is_interrupted_leaves_nothing_half_written() {
+    let sandbox = Sandbox::new();
+    sandbox.dictionary();
+    (0..400).for_each(|seed| drop(sandbox.image(&format!("new/{seed}.png"), texture(300, 300, seed))));
+    let mut score = std::process::Command::new(sandbox.score().get_program());
+    score.args(["score", "--provider", "cpu", "--threads", "1", "--format", "jsonl", "--html"]);
+    score.arg(sandbox.path("page.html")).arg(bundle()).arg(sandbox.dictionary()).arg(sandbox.path("new"));
+    let mut child =
+        score.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut first = [0];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
+    let sent = std::process::Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    names(&stderr, &["interrupted; --output and --html are not written"]);
+    let left: Vec<String> = sandbox
+        .entries()
+        .into_iter()
+        .filter(|name| name.contains(".sparsight-") || name.contains("page"))
+        .collect();
+    assert_eq!(left, [""; 0]);
+}
+
+#[test]
+fn a_dictionary_in_the_folder_of_its_bundle_can_be_changed_and_the_bundle_itself_can_not() {
+    let sandbox = Sandbox::new();
+    let (bundle, good) = (sandbox.bundle(), sandbox.good_images());
+    let adapt = |output: &Path| {
+        let mut adapt = sparsight("adapt");
+        adapt.arg(&bundle).arg(&good).arg("-o").arg(output);
+        adapt
+    };
+    let dictionary = bundle.join("good.dictionary");
+    adapt(&dictionary).assert().success();
+    adapt(&dictionary).assert().success();
+    sparsight("calibrate")
+        .arg(&bundle)
+        .arg(&dictionary)
+        .args(["--false-alarm-rate", "0.3"])
+        .assert()
+        .success();
+    for part in ["manifest.yaml", "backbone.onnx", "probe.safetensors"] {
+        let line = failure(&mut adapt(&bundle.join(part)), 1);
+        names(&line, &[part, "is what this command reads"]);
+    }
+    sparsight("verify").arg(&bundle).assert().success();
 }

@@ -99,7 +99,7 @@ fn a_key_is_pinned_by_the_flag_the_variable_or_a_file_beside_the_program() {
         info
     };
     info(&public_key()).assert().success();
-    info("").assert().success();
+    names(&failure(&mut info(""), 1), &["SPARSIGHT_PUBLIC_KEY: is set and empty"]);
     names(&failure(&mut info(other.lines().nth(1).unwrap()), 1), &["another key than the pinned one"]);
     names(&failure(&mut info("no key"), 1), &["no key: is neither a public key"]);
     // The flag goes before the variable.
@@ -119,8 +119,16 @@ fn a_key_is_pinned_by_the_flag_the_variable_or_a_file_beside_the_program() {
     };
     names(&failure(&mut info(""), 1), &["another key than the pinned one"]);
     info(&public_key()).assert().success();
-    sandbox.write("bin/sparsight.pub", b"");
+    let beside = sandbox.write("bin/sparsight.pub", b"");
     names(&failure(&mut info(""), 1), &["sparsight.pub: is neither a public key"]);
+    #[cfg(unix)]
+    {
+        fs::remove_file(&beside).unwrap();
+        std::os::unix::fs::symlink(sandbox.path("nowhere"), &beside).unwrap();
+        names(&failure(&mut info(""), 1), &["sparsight.pub: can't be read"]);
+    }
+    fs::remove_file(&beside).unwrap();
+    info("").assert().success();
 }
 
 #[test]

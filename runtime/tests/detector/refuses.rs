@@ -117,10 +117,10 @@ fn weights_with_nan_on_the_way_back_give_an_error_and_no_gradient_map() {
 #[test]
 fn features_of_another_shape_than_the_manifest_says_are_refused() {
     let folder = changed(|_, manifest| {
-        manifest.features = FeatureGeometry { height: manifest.features.height + 1, ..manifest.features };
+        manifest.features = FeatureGeometry { channels: manifest.features.channels + 1, ..manifest.features };
     });
     let error = error_of(Detector::open_with(folder.path(), &options()));
-    assert_says(&error, &["backbone.onnx", "features of shape", "the manifest says [16, 5, 4]"]);
+    assert_says(&error, &["backbone.onnx", "features of shape", "the manifest says [17, 4, 4]"]);
 }
 
 #[test]

@@ -44,15 +44,15 @@ pub enum SynthError {
     #[error(transparent)]
     Replace(#[from] ReplaceError),
     /// A file or folder inside it that can't be written.
-    #[error("{path}: {source}", path = .path.display())]
+    #[error("{path}: {source}; free some space, or write elsewhere", path = .path.display())]
     Write {
         /// The file or folder.
         path: PathBuf,
         /// What the system says.
         source: io::Error,
     },
-    /// An image that can't be encoded.
-    #[error("{path}: {source}", path = .path.display())]
+    /// An image that can't be encoded or written.
+    #[error("{path}: {source}; free some space, or write elsewhere", path = .path.display())]
     Encode {
         /// The file.
         path: PathBuf,

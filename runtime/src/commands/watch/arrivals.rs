@@ -82,7 +82,7 @@ impl Arrivals {
             }
             Err(error) => return Err(error),
         }
-        whole.sort();
+        whole.sort_unstable();
         Ok(whole.into_iter().map(|(_, path)| path).collect())
     }
 }
