@@ -263,7 +263,8 @@ impl Dictionary {
     }
 
     /// The dictionary of all other shots, not calibrated: what it makes of the shot that is left out shows how good
-    /// images score that adaptation has not seen. Its reference is that of the other shots.
+    /// images score that adaptation has not seen. Its reference is that of the other shots' maps, which the shot that is left out helped to
+    /// explain.
     ///
     /// # Panics
     /// If there is no such shot.

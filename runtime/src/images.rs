@@ -5,6 +5,7 @@
 //! profiles and orientation tags are not applied.
 
 mod jpeg;
+mod mask;
 mod resize;
 
 use std::{
@@ -13,8 +14,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use image::RgbImage;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+pub use image::{GrayImage, RgbImage};
+pub use mask::read_mask;
 use ndarray::Array3;
 use sparsight_schemas::{InputConfig, ResizeFilter};
 
@@ -126,6 +128,11 @@ pub fn read_image_file(path: &Path) -> Result<Vec<u8>, ImageError> {
 /// # Errors
 /// Names the file and why it can't be used.
 pub fn decode_image(bytes: &[u8], path: &Path) -> Result<RgbImage, ImageError> {
+    decode(bytes, path).map(DynamicImage::into_rgb8)
+}
+
+/// As [`decode_image`], with the pixels as the file has them.
+fn decode(bytes: &[u8], path: &Path) -> Result<DynamicImage, ImageError> {
     let undecodable = |error: &dyn ToString| ImageError::Undecodable {
         path: path.to_path_buf(),
         reason: error.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
@@ -162,7 +169,7 @@ pub fn decode_image(bytes: &[u8], path: &Path) -> Result<RgbImage, ImageError> {
     }
     limits.max_alloc = Some(stored + working);
     decoder.set_limits(limits).map_err(|error| undecodable(&error))?;
-    DynamicImage::from_decoder(decoder).map(DynamicImage::into_rgb8).map_err(|error| undecodable(&error))
+    DynamicImage::from_decoder(decoder).map_err(|error| undecodable(&error))
 }
 
 /// Width and height that the head of an image file tells.

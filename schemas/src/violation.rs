@@ -50,7 +50,7 @@ pub enum Violation {
     PatchArea([f32; 2]),
     #[error("{0:?}; must be [smallest, largest] with 0 < smallest <= largest")]
     PatchAspectRatio([f32; 2]),
-    #[error("weights {0:?}; must be non-negative and not all zero")]
+    #[error("weights {0:?}; must be from 0 to 1e9 and not all zero")]
     PatchKinds([f32; 4]),
     #[error("0; must be at least 1")]
     ZeroCount(&'static str),
@@ -84,6 +84,8 @@ pub enum Violation {
         "version {0}; this program reads version 1: export the bundle again with a matching sparsight-train"
     )]
     SchemaVersion(u32),
+    #[error("empty; must name a folder")]
+    NoOutput,
     #[error("0; must be at least 1")]
     EmptyFeatures(&'static str),
     #[error("{side} positions; a stride of {stride} pixels makes {expected} of the input")]
@@ -123,6 +125,7 @@ impl Violation {
             Self::ContrastWithoutShortcut => "backbone.image_shortcut_contrast",
             Self::StridesPerStage { .. } | Self::Stride(_) => "backbone.strides",
             Self::FeatureChannelsNotInGroups(_) => "backbone.feature_channels",
+            Self::NoOutput => "training.output",
             Self::ReceptiveField(_) => "sparse_coding.receptive_field",
             Self::TrainingReceptiveField(_) => "training.receptive_field",
             Self::SparseCodingSteps(_) => "sparse_coding.steps",

@@ -99,8 +99,13 @@ const BROKEN_CONFIGS: &[(&str, &str)] = &[
     ),
     (
         "negatives:\n  kinds: {noise: 0, constant: 0, copy_paste: 0, blur: 0}",
-        "negatives.kinds: weights [0.0, 0.0, 0.0, 0.0]; must be non-negative and not all zero (line 2)",
+        "negatives.kinds: weights [0.0, 0.0, 0.0, 0.0]; must be from 0 to 1e9 and not all zero (line 2)",
     ),
+    (
+        "negatives:\n  kinds: {noise: 3.0e38, blur: 3.0e38}",
+        "negatives.kinds: weights [3e38, 1.0, 1.0, 3e38]; must be from 0 to 1e9 and not all zero (line 2)",
+    ),
+    ("training: {output: ''}", "training.output: empty; must name a folder (line 1)"),
     ("episodes: {tasks: 0}", "episodes.tasks: 0; must be at least 1 (line 1)"),
     ("episodes: {shots: 0}", "episodes.shots: 0; must be at least 1 (line 1)"),
     ("episodes: {tasks: 10001}", "episodes.tasks: 10001; must be at most 10000 (line 1)"),

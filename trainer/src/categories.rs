@@ -151,10 +151,14 @@ fn category_folders(roots: &[String], excluded: &[String]) -> Result<Folders, Ca
         }
         let mut holds_any = false;
         for folder in entries(root)?.into_iter().filter(|entry| entry.is_dir()) {
-            let Some(layout) = Layout::of(&folder)? else { continue };
-            holds_any = true;
             let name = file_name(&folder);
             let is_excluded = excluded.contains(&name);
+            let layout = match Layout::of(&folder) {
+                Err(_) if is_excluded => Some(Layout::Plain), // nobody wants to know more of it
+                layout => layout?,
+            };
+            let Some(layout) = layout else { continue };
+            holds_any = true;
             if let Some((_, other)) = folders.insert(name, (layout, folder.clone()))
                 && !is_excluded
             {

@@ -23,6 +23,11 @@ const MOVING: &str = "moving.safetensors";
 const OPTIMIZER: &str = "optimizer.mpk";
 /// The sha256 of those three, by name.
 const HASHES: &str = "sha256.yaml";
+const CONFIG: &str = "config.yaml";
+const PROGRESS: &str = "progress.yaml";
+
+/// What the folder of a checkpoint may hold.
+pub const FILES: [&str; 6] = [CONFIG, PROGRESS, MODEL, MOVING, OPTIMIZER, HASHES];
 
 /// What a run needs to go on, and an export to begin.
 #[derive(Clone, Debug)]
@@ -185,10 +190,10 @@ impl Checkpoint {
             let path = folder.join(name);
             std::fs::read_to_string(&path).map_err(|source| CheckpointError::Read { path, source })
         };
-        let config = Valid::parse(&text("config.yaml")?)
-            .map_err(|source| CheckpointError::Config { path: folder.join("config.yaml"), source })?;
-        let progress = serde_yaml::from_str(&text("progress.yaml")?)
-            .map_err(|source| CheckpointError::Progress { path: folder.join("progress.yaml"), source })?;
+        let config = Valid::parse(&text(CONFIG)?)
+            .map_err(|source| CheckpointError::Config { path: folder.join(CONFIG), source })?;
+        let progress = serde_yaml::from_str(&text(PROGRESS)?)
+            .map_err(|source| CheckpointError::Progress { path: folder.join(PROGRESS), source })?;
         check(folder, MODEL)?;
         Ok((config, progress))
     }
@@ -208,7 +213,7 @@ impl Checkpoint {
         let hashes: BTreeMap<&str, String> =
             files.iter().map(|(name, bytes)| (*name, sha256_hex(bytes))).collect();
         let hashes = serde_yaml::to_string(&hashes).map_err(|e| form(&e))?;
-        let texts = [("config.yaml", config), ("progress.yaml", progress), (HASHES, hashes)];
+        let texts = [(CONFIG, config), (PROGRESS, progress), (HASHES, hashes)];
         replace_directory(folder, |folder| {
             let texts = texts.iter().map(|(name, text)| (*name, text.as_bytes()));
             let files = files.iter().map(|(name, bytes)| (*name, bytes.as_slice()));

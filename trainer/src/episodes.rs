@@ -7,6 +7,8 @@ mod decoded;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 pub use ahead::Ahead;
 
 use ndarray::{Array3, Array4, Axis, stack};
@@ -119,11 +121,11 @@ impl EpisodeSampler {
     }
 
     /// Decodes every image on all cores, if so many `steps` draw more than there are, for then most will be needed: one that can't
-    /// be read ends a run before its first step, and not hours later.
+    /// be read ends a run before its first step, and not hours later. Once `interrupted` is set it decodes no more.
     ///
     /// # Errors
     /// The first image that can't be read.
-    pub fn decode_for(&self, steps: usize) -> Result<(), EpisodeError> {
+    pub fn decode_for(&self, steps: usize, interrupted: &AtomicBool) -> Result<(), EpisodeError> {
         let EpisodeConfig { tasks, shots, queries, .. } = self.episodes;
         let anomalies = self.negatives.anomalies > 0.0;
         let of = |category| DecodedCategory::decodings(category, anomalies).map(move |i| (category, i));
@@ -131,7 +133,11 @@ impl EpisodeSampler {
         if steps.saturating_mul(tasks * (shots + queries)) <= images.len() {
             return Ok(());
         }
-        let failed = images.par_iter().find_map_first(|(category, i)| category.decode(*i, &self.input).err());
+        let decode = |(category, i): &(&DecodedCategory, usize)| match interrupted.load(Ordering::Relaxed) {
+            true => None,
+            false => category.decode(*i, &self.input).err(),
+        };
+        let failed = images.par_iter().find_map_first(decode);
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
 

@@ -105,12 +105,15 @@ pub struct Evaluation {
     /// Categories some of whose test images are among their good training images too, and how many: a support that holds them
     /// flatters every figure.
     pub copies: Vec<(String, usize)>,
+    /// Categories with defective images whose masks mark no pixel, which flatters no figure but spoils all; and how many.
+    pub unmarked: Vec<(String, usize)>,
 }
 
 struct CategoryEvaluation {
     figures: CategoryFigures,
     pictures: Option<CategoryPictures>,
     copies: usize,
+    unmarked: usize,
 }
 
 /// Why a bundle can't be evaluated.
@@ -172,18 +175,27 @@ pub fn evaluate(
         TestSet::check_masks(category)?;
     }
     let bundle = detector.bundle().clone();
+    for category in categories.iter().filter(|category| TestSet::has_figures(category)) {
+        let goods = GoodImages::read(category, &bundle.manifest.input)?;
+        GoodImages::check(category, goods.count(), plan.protocol.shots)?;
+        TestSet::load(category, &bundle.manifest.input)?;
+    }
     let mut random = match plan.baselines.contains(&Baseline::Random) {
         true => Some(RandomWeights::open(&bundle.manifest, &plan.options)?),
         false => None,
     };
     let mut detectors = Detectors { detector, random: random.as_mut().map(RandomWeights::detector) };
-    let (mut figures, mut pictures, mut copies) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut figures, mut pictures) = (Vec::new(), Vec::new());
+    let (mut copies, mut unmarked) = (Vec::new(), Vec::new());
     for category in categories {
         let of_category = evaluate_category(&mut detectors, category, plan, &scored)?;
         figures.push(of_category.figures);
         pictures.extend(of_category.pictures);
         if of_category.copies > 0 {
             copies.push((category.name.clone(), of_category.copies));
+        }
+        if of_category.unmarked > 0 {
+            unmarked.push((category.name.clone(), of_category.unmarked));
         }
     }
     let report = EvaluationReport {
@@ -192,7 +204,7 @@ pub fn evaluate(
         protocol: plan.protocol,
         categories: figures,
     };
-    Ok(Evaluation { report, pictures, copies })
+    Ok(Evaluation { report, pictures, copies, unmarked })
 }
 
 /// How many scores [`evaluate`] takes of these categories.
@@ -222,11 +234,10 @@ fn evaluate_category(
         paper: paper::figures_of(&category.name),
     };
     if !TestSet::has_figures(category) {
-        return Ok(CategoryEvaluation { figures, pictures: None, copies: 0 });
+        return Ok(CategoryEvaluation { figures, pictures: None, copies: 0, unmarked: 0 });
     }
     let manifest = detectors.detector.bundle().manifest.clone();
     let goods = GoodImages::read(category, &manifest.input)?;
-    GoodImages::check(category, goods.count(), plan.protocol.shots)?;
     let test = TestSet::load(category, &manifest.input)?;
     let copies = test.images.iter().filter(|image| goods.hold(&image.sha256)).count();
     let (mut runs, mut pictures) = (Vec::new(), None);
@@ -249,5 +260,5 @@ fn evaluate_category(
     for baseline in &plan.baselines {
         figures.baselines.insert(baseline.name().into(), over_runs_of(Method::Baseline(*baseline)));
     }
-    Ok(CategoryEvaluation { figures, pictures, copies })
+    Ok(CategoryEvaluation { figures, pictures, copies, unmarked: test.unmarked() })
 }

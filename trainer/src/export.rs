@@ -1,6 +1,9 @@
 //! From weights and a config to a bundle: two traces of the backbone, a probe, and the manifest that seals them.
 
-use std::path::Path;
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
 
 use burn_flex::Flex;
 use ndarray::{Array4, Axis, concatenate};
@@ -8,13 +11,14 @@ use prost::Message;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sparsight_runtime::{
+    bundle::{MANIFEST_FILE, SIGNATURE_FILE},
     replace::{ReplaceError, replace_directory, replace_file, sha256_hex},
     tensors::TensorError,
     verify::Probe,
 };
 use sparsight_schemas::{
-    Config, FeatureGeometry, MANIFEST_SCHEMA_VERSION, Manifest, Provenance, Tolerances, TrainingSummary,
-    Valid, Violation, lambda_schedule,
+    BUNDLE_FILES, Config, FeatureGeometry, MANIFEST_SCHEMA_VERSION, Manifest, Provenance, Tolerances,
+    TrainingSummary, Valid, Violation, lambda_schedule,
 };
 
 use crate::{
@@ -33,9 +37,9 @@ pub enum ExportError {
     /// The folder can't be written.
     #[error(transparent)]
     Write(#[from] ReplaceError),
-    /// The folder holds something that is no bundle.
-    #[error("{0}: is not empty and holds no manifest.yaml; remove it or write the bundle elsewhere")]
-    NotABundle(String),
+    /// The folder holds something that is no part of a bundle.
+    #[error("{}: is no part of a bundle, and would be lost; move it away or write the bundle elsewhere", .0.display())]
+    HoldsOther(PathBuf),
     /// The weights give features that are not finite.
     #[error("the weights give {0} that are not finite; go back to an earlier checkpoint")]
     NotFinite(&'static str),
@@ -78,9 +82,13 @@ pub fn export_bundle(
     origin: Origin,
     path: &Path,
 ) -> Result<(), ExportError> {
-    let occupied = path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
-    if occupied && !path.join("manifest.yaml").is_file() {
-        return Err(ExportError::NotABundle(path.display().to_string()));
+    // It will be replaced whole, and what else somebody keeps there with it.
+    let entries = path.read_dir().into_iter().flatten().flatten();
+    let is_part = |name: &OsStr| {
+        BUNDLE_FILES.into_iter().chain([MANIFEST_FILE, SIGNATURE_FILE]).any(|part| name == part)
+    };
+    if let Some(other) = entries.map(|entry| entry.file_name()).find(|name| !is_part(name)) {
+        return Err(ExportError::HoldsOther(path.join(other)));
     }
     let files = [
         ("backbone.onnx", forward_model(parameters, config).encode_to_vec()),
@@ -112,7 +120,7 @@ pub fn export_bundle(
         for (name, bytes) in &files {
             replace_file(&folder.join(name), bytes)?;
         }
-        Ok(replace_file(&folder.join("manifest.yaml"), manifest.as_bytes())?)
+        Ok(replace_file(&folder.join(MANIFEST_FILE), manifest.as_bytes())?)
     })
 }
 

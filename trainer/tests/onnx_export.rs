@@ -171,10 +171,17 @@ fn a_folder_that_is_no_bundle_is_left_alone() {
         ..Config::default()
     };
     let parameters = random_parameters(&config.backbone, 0);
-    let error = export_bundle(&parameters, &Valid::new(config).unwrap(), Origin::default(), folder.path())
-        .unwrap_err();
-    assert!(matches!(error, ExportError::NotABundle(_)));
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    let config = Valid::new(config).unwrap();
+    let error = export_bundle(&parameters, &config, Origin::default(), folder.path()).unwrap_err();
+    assert!(matches!(error, ExportError::HoldsOther(_)));
+    // Others call files manifest.yaml, too, and keep more in a bundle's folder.
+    std::fs::write(folder.path().join("manifest.yaml"), "kind: Pod").unwrap();
+    let error =
+        export_bundle(&parameters, &config, Origin::default(), folder.path()).unwrap_err().to_string();
+    assert!(error.contains("thesis.txt: is no part of a bundle, and would be lost"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    std::fs::remove_file(folder.path().join("thesis.txt")).unwrap();
+    export_bundle(&parameters, &config, Origin::default(), folder.path()).unwrap();
 }
 
 #[test]

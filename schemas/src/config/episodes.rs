@@ -178,7 +178,7 @@ impl NegativesConfig {
             return Err(Violation::PatchAspectRatio(self.aspect_ratio));
         }
         let weights = self.kinds.weights();
-        if !(weights.iter().all(|w| *w >= 0.0 && w.is_finite()) && weights.iter().sum::<f32>() > 0.0) {
+        if !(weights.iter().all(|w| (0.0..=1e9).contains(w)) && weights.iter().sum::<f32>() > 0.0) {
             return Err(Violation::PatchKinds(weights));
         }
         let [faintest, firmest] = self.opacity;

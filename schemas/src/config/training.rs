@@ -204,6 +204,9 @@ impl OptimizerConfig {
 impl TrainingConfig {
     /// What is wrong with the settings, if anything.
     pub fn validate(&self) -> Result<(), Violation> {
+        if self.output.trim().is_empty() {
+            return Err(Violation::NoOutput); // files would lie among those of the working directory
+        }
         at_least_one(&[
             ("training.checkpoint_every", self.checkpoint_every),
             ("training.validate_every", self.validate_every),

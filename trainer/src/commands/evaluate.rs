@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Result, bail};
@@ -75,7 +75,7 @@ pub struct EvaluateArgs {
         default_value = "energy,gradient,product"
     )]
     maps: Vec<MapArg>,
-    /// Baselines with the same supports and images: knn (nearest feature that an atom is made of), difference (nearest support pixel),
+    /// Baselines with the same supports and images: knn (nearest feature that an atom is made of), difference (nearest pixel of the support as it was taken, whatever --augment-support says),
     /// random (energy with random weights of the seed).
     #[arg(
         long,
@@ -142,9 +142,11 @@ impl From<BaselineArg> for Baseline {
 pub fn run(args: EvaluateArgs) -> Result<()> {
     let written: Vec<&PathBuf> = [&args.output, &args.csv, &args.html].into_iter().flatten().collect();
     for (i, path) in written.iter().enumerate() {
-        let same = |other: &&PathBuf| std::path::absolute(other).ok() == std::path::absolute(path).ok();
-        if written[..i].iter().any(same) {
+        if written[..i].iter().any(|other| real(other) == real(path)) {
             bail!("{}: is given twice; write each form of the report to a file of its own", path.display());
+        }
+        if real(path).starts_with(real(&args.bundle)) {
+            bail!("{}: is within the bundle; write the report elsewhere", path.display());
         }
         check_replaceable(path)?;
     }
@@ -180,6 +182,11 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
             "{category}: of its test images {copies} are good training images too, which flatters its figures; remove them from one of both"
         ));
     }
+    for (category, unmarked) in &evaluation.unmarked {
+        super::note(format_args!(
+            "{category}: the masks of {unmarked} defective images mark no pixel, so that all of theirs count as good; mend the masks"
+        ));
+    }
     if let Some(path) = &args.output {
         replace_file(path, (serde_json::to_string_pretty(&evaluation.report)? + "\n").as_bytes())?;
     }
@@ -191,6 +198,15 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     }
     write!(io::stdout(), "{}", table(&evaluation.report))?;
     Ok(())
+}
+
+/// Where a path leads, behind all links; what is not there yet, as far as its folder is.
+fn real(path: &Path) -> PathBuf {
+    let canonical = path.canonicalize().or_else(|_| {
+        let (folder, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
+        Ok::<_, io::Error>(Path::new(".").join(folder).canonicalize()?.join(name))
+    });
+    canonical.unwrap_or_else(|_| path.to_owned())
 }
 
 /// What was chosen, without what was named again.

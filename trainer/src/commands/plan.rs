@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use sparsight_runtime::replace::{ReplaceError, replace_directory, replace_file};
+use sparsight_schemas::DataConfig;
 use sparsight_trainer::{
     categories::{read_categories, read_validation_categories},
     plan::{LeaveOut, plan},
@@ -44,17 +45,21 @@ pub fn run(args: PlanArgs) -> Result<()> {
     categories.extend(super::asked_for(read_validation_categories(&config.data), &args.config)?);
     let names: Vec<String> = categories.into_iter().map(|category| category.name).collect();
     let folds = plan(&config, &names, args.leave_out).with_context(|| args.config.display().to_string())?;
-    // An empty list would include all.
-    if let Some((fold, _)) =
-        folds.iter().find(|(_, fold)| fold.data.include.is_empty() && !config.data.include.is_empty())
-    {
-        bail!(
-            "{}: without {fold} nothing of data.include is left to train on; include more categories",
-            args.config.display()
-        );
-    }
     if folds.len() < 2 {
         bail!("{}: its categories make one fold, which leaves nothing to train on", args.config.display());
+    }
+    let trains = |data: &DataConfig, name: &String| {
+        // An empty list would include all.
+        let is_included =
+            data.include.contains(name) || (data.include.is_empty() && config.data.include.is_empty());
+        is_included && !data.exclude.contains(name) && !data.validation.contains(name)
+    };
+    if let Some((fold, _)) = folds.iter().find(|(_, fold)| !names.iter().any(|name| trains(&fold.data, name)))
+    {
+        bail!(
+            "{}: without {fold} nothing is left to train on; include more categories, or validate on fewer",
+            args.config.display()
+        );
     }
     let texts = folds
         .iter()

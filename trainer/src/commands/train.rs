@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use burn::backend::Autodiff;
 use burn_flex::Flex;
 use sparsight_schemas::{Config, TrainingConfig, Valid};
@@ -126,11 +126,15 @@ pub fn run(args: TrainArgs) -> Result<()> {
             if heard.swap(true, Ordering::Relaxed) {
                 std::process::exit(130); // asked twice: no checkpoint
             }
-            super::note("finishing the step; once more to stop without a checkpoint");
+            super::note("ending what is begun; once more to stop at once");
         })?;
         let validator = Validator::new(validating, &config)?;
         let sampler = EpisodeSampler::new(categories, &config)?;
-        sampler.decode_for(config.training.steps - checkpoint.progress.step)?;
+        sampler.decode_for(config.training.steps - checkpoint.progress.step, &interrupted)?;
+        if interrupted.load(Ordering::Relaxed) {
+            super::note("stopped before the first step; nothing was written");
+            return Ok(());
+        }
         let _lock = taken(run, &checkpoint, args.resume, args.overwrite)?;
         if let Some(reason) = on_the_cpu {
             super::note(format_args!("training on the CPU: {reason}"));
@@ -178,8 +182,9 @@ fn no_older(run: RunFolder) -> Result<()> {
 /// The run's folder, kept from other trainings, without what is to be overwritten. Another one may have been at work there until
 /// it was kept.
 fn taken(run: RunFolder, checkpoint: &Checkpoint, resume: bool, overwrite: bool) -> Result<File> {
-    let in_the_way =
-        |(path, error): (PathBuf, io::Error)| anyhow::Error::new(error).context(path.display().to_string());
+    let in_the_way = |(path, error): (PathBuf, io::Error)| {
+        anyhow!("{}: {error}; give --output another folder, or make room there", path.display())
+    };
     let Some(lock) = run.lock().map_err(in_the_way)? else {
         bail!("{}: another training is at work there; give --output another folder", run.0.display());
     };

@@ -2,9 +2,9 @@
 
 use std::{ops::Range, path::Path, sync::OnceLock};
 
-use image::RgbImage;
+use image::{DynamicImage, RgbImage};
 use ndarray::{Array2, Array3, Axis};
-use sparsight_runtime::images::{ImageError, read_image, to_input};
+use sparsight_runtime::images::{ImageError, read_image, read_mask, to_input};
 use sparsight_schemas::InputConfig;
 
 use crate::categories::{Category, TestImage};
@@ -74,7 +74,7 @@ impl DecodedCategory {
     /// # Errors
     /// An image that can't be read.
     pub fn good_image(&self, i: usize, input: &InputConfig) -> Result<Array3<f32>, ImageError> {
-        decoded(&self.good[i], &self.category.train_good[i], input, |_| ())
+        decoded(&self.good[i], &self.category.train_good[i], input, |path| read_image(path))
     }
 
     /// An anomaly \[3,H,W\] and its mask \[H,W\].
@@ -83,37 +83,33 @@ impl DecodedCategory {
     /// An image or a mask that can't be read.
     pub fn anomaly(&self, i: usize, input: &InputConfig) -> Result<(Array3<f32>, Array2<f32>), ImageError> {
         let TestImage { path, mask, .. } = &self.anomalies[i];
-        let image = decoded(&self.anomaly_images[i], path, input, |_| ())?;
+        let image = decoded(&self.anomaly_images[i], path, input, |path| read_image(path))?;
         let mask = match mask {
             // A mask is resized as an image: a quarter of a pixel counts, or thin defects vanish.
-            Some(mask) => decoded(&self.anomaly_masks[i], mask, input, whiten)?,
+            Some(mask) => decoded(&self.anomaly_masks[i], mask, input, white_where_marked)?,
             None => Array3::zeros(image.dim()),
         };
         Ok((image, mask.index_axis_move(Axis(0), 0).mapv(|share| if share >= 0.25 { 1.0 } else { 0.0 })))
     }
 }
 
-/// The image of a slot, read when it is first asked for and `prepared` before it is resized; two threads may both read it, and
-/// then agree.
+/// The image of a slot, read by `read` when it is first asked for; two threads may both read it, and then agree.
 fn decoded(
     slot: &OnceLock<Array3<u8>>,
     path: &Path,
     input: &InputConfig,
-    prepared: fn(&mut RgbImage),
+    read: fn(&Path) -> Result<RgbImage, ImageError>,
 ) -> Result<Array3<f32>, ImageError> {
     let bytes = match slot.get() {
         Some(bytes) => bytes,
         None => {
-            let mut image = read_image(path)?;
-            prepared(&mut image);
-            let bytes = to_input(&image, input).mapv(|value| (value * 255.0).round() as u8);
+            let bytes = to_input(&read(path)?, input).mapv(|value| (value * 255.0).round() as u8);
             slot.get_or_init(|| bytes)
         }
     };
     Ok(bytes.mapv(|byte| f32::from(byte) / 255.0))
 }
 
-/// Makes white what is not black: a mask may hold numbers of defects, as VisA's do.
-fn whiten(mask: &mut RgbImage) {
-    mask.pixels_mut().filter(|pixel| pixel.0 != [0; 3]).for_each(|pixel| pixel.0 = [255; 3]);
+fn white_where_marked(mask: &Path) -> Result<RgbImage, ImageError> {
+    Ok(DynamicImage::from(read_mask(mask)?).into_rgb8())
 }

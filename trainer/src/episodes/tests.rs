@@ -128,15 +128,17 @@ fn an_image_that_cant_be_read_is_said_when_it_is_drawn() {
 #[test]
 fn a_run_that_draws_more_than_there_is_decodes_all_before_it_begins() {
     let (sampler, folder) = sampler(&[4, 4], counts(1, 1, 1), 0).unwrap();
+    let never = AtomicBool::new(false);
     let last = folder.path().join("b/train/good/003.png");
     let image = std::fs::read(&last).unwrap();
     std::fs::write(&last, &image[..image.len() / 2]).unwrap();
-    sampler.decode_for(4).unwrap();
-    let message = sampler.decode_for(5).unwrap_err().to_string();
+    sampler.decode_for(4, &never).unwrap();
+    let message = sampler.decode_for(5, &never).unwrap_err().to_string();
     assert!(message.contains("b/train/good/003.png"), "{message}");
+    sampler.decode_for(5, &AtomicBool::new(true)).expect("nothing is read any more");
 
     std::fs::write(&last, image).unwrap();
-    sampler.decode_for(5).unwrap();
+    sampler.decode_for(5, &never).unwrap();
     drop(folder);
     sampler.episodes(0).expect("no image is read again");
 }

@@ -1,11 +1,11 @@
 //! The test images of a category with their labels, in memory. Nothing is scored here.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use image::RgbImage;
+use image::GrayImage;
 use ndarray::{Array2, Array3};
 use sparsight_runtime::{
-    images::{ImageError, decode_image, read_image, read_image_file, to_input},
+    images::{decode_image, read_image_file, read_mask, to_input},
     replace::sha256_hex,
 };
 use sparsight_schemas::InputConfig;
@@ -48,6 +48,13 @@ impl TestSet {
             && (anomalies < category.test.len() || category.test.iter().all(|image| image.mask.is_some()))
     }
 
+    /// How many defective images have a mask that marks no pixel.
+    pub fn unmarked(&self) -> usize {
+        let is_unmarked =
+            |image: &&LoadedImage| image.mask.as_ref().is_some_and(|mask| !mask.iter().any(|m| *m));
+        self.images.iter().filter(is_unmarked).count()
+    }
+
     /// Whether every mask that a category with masks should have is there.
     pub fn check_masks(category: &Category) -> Result<(), EvaluationError> {
         let missing = |test: &&TestImage| test.mask.as_ref().is_some_and(|mask| !mask.is_file());
@@ -68,7 +75,8 @@ impl TestSet {
             let bytes = read_image_file(&test.path)?;
             let image = decode_image(&bytes, &test.path)?;
             let (width, height) = (image.width() as usize, image.height() as usize);
-            let mask = test.mask.as_ref().map(|mask| read_mask(mask, width, height)).transpose()?;
+            let mask = test.mask.as_ref().map(|mask| read_mask(mask)).transpose()?;
+            let mask = mask.map(|mask| labels(&mask, width, height));
             let (path, defect, input) = (test.path.clone(), test.defect.clone(), to_input(&image, input));
             images.push(LoadedImage { path, sha256: sha256_hex(&bytes), defect, input, height, width, mask });
         }
@@ -76,16 +84,12 @@ impl TestSet {
     }
 }
 
-fn read_mask(path: &Path, width: usize, height: usize) -> Result<Array2<bool>, ImageError> {
-    Ok(labels(&read_image(path)?, width, height))
-}
-
-/// Which pixels are not black, at another size by the nearest pixel.
-fn labels(mask: &RgbImage, width: usize, height: usize) -> Array2<bool> {
+/// Which pixels are marked, at another size by the nearest pixel.
+fn labels(mask: &GrayImage, width: usize, height: usize) -> Array2<bool> {
     let (columns, rows) = (mask.width() as usize, mask.height() as usize);
     Array2::from_shape_fn((height, width), |(y, x)| {
         let (x, y) = (nearest(x, width, columns), nearest(y, height, rows));
-        mask.get_pixel(x as u32, y as u32).0 != [0; 3]
+        mask.get_pixel(x as u32, y as u32).0 != [0]
     })
 }
 
@@ -98,10 +102,10 @@ pub fn nearest(i: usize, count: usize, of: usize) -> usize {
 mod tests {
     use super::*;
 
-    fn mask(rows: &[&str]) -> RgbImage {
-        RgbImage::from_fn(rows[0].len() as u32, rows.len() as u32, |x, y| {
+    fn mask(rows: &[&str]) -> GrayImage {
+        GrayImage::from_fn(rows[0].len() as u32, rows.len() as u32, |x, y| {
             let marked = rows[y as usize].as_bytes()[x as usize] == b'#';
-            image::Rgb([if marked { 255 } else { 0 }; 3])
+            image::Luma([if marked { 255 } else { 0 }])
         })
     }
 
@@ -109,7 +113,7 @@ mod tests {
     fn a_mask_of_another_size_is_resized_to_the_nearest_pixel() {
         let small = mask(&["#.", ".#"]);
         let large = mask(&["##..", "##..", "..##", "..##"]);
-        let expected = |mask: &RgbImage| mask.pixels().map(|pixel| pixel.0 != [0; 3]).collect::<Vec<_>>();
+        let expected = |mask: &GrayImage| mask.pixels().map(|pixel| pixel.0 != [0]).collect::<Vec<_>>();
         let found = |mask, width, height| labels(mask, width, height).into_iter().collect::<Vec<_>>();
         assert_eq!(found(&small, 4, 4), expected(&large));
         assert_eq!(found(&large, 2, 2), expected(&small));

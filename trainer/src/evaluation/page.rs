@@ -211,7 +211,7 @@ mod tests {
             protocol: Protocol { shots: 2, runs: 3, seed: 0, false_alarm_rate: 0.1, poses: Poses::AsTaken },
             categories: vec![category],
         };
-        Evaluation { report, pictures: vec![pictures], copies: vec![] }
+        Evaluation { report, pictures: vec![pictures], copies: vec![], unmarked: vec![] }
     }
 
     #[test]

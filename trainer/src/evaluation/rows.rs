@@ -1,6 +1,6 @@
 //! The rows and columns of a report, which the table, the CSV file and the page share.
 
-use sparsight_schemas::{CategoryFigures, EvaluationReport, MapFigures, Spread};
+use sparsight_schemas::{CategoryFigures, EvaluationReport, MapFigures, Poses, Spread};
 
 /// A figure, as a column.
 pub struct Column {
@@ -163,7 +163,10 @@ pub fn missing(report: &EvaluationReport) -> Vec<(Vec<&str>, &'static str)> {
         [
             (!image && !pixel, "no figures, because test needs good and defective images"),
             (!image && pixel, "no image figures, because test has no good images"),
-            (image && !pixel, "no pixel figures, because there is no ground_truth"),
+            (
+                image && !pixel,
+                "no pixel figures, because not every defective image has a mask, or none of them marks a pixel",
+            ),
             (pixel && !calibrated, "no calibrated mIoU, because a single shot can't be left out"),
         ]
     };
@@ -187,13 +190,20 @@ pub fn paper_source(report: &EvaluationReport) -> Option<&str> {
 /// What was evaluated and how, in one line.
 pub fn protocol(report: &EvaluationReport) -> String {
     let protocol = report.protocol;
+    let poses = match protocol.poses {
+        Poses::AsTaken => "",
+        Poses::Flips => ", each flipped too",
+        Poses::Rotations => ", each rotated too",
+        Poses::All => ", each flipped and rotated too",
+    };
     format!(
-        "bundle {} ({}), {}, {}, seed {}",
+        "bundle {} ({}), {}{poses}, {}, seed {}, false alarm rate {}",
         report.bundle,
         report.bundle_sha256.get(..12).unwrap_or(&report.bundle_sha256),
         counted(protocol.shots, "shot"),
         counted(protocol.runs, "run"),
-        protocol.seed
+        protocol.seed,
+        protocol.false_alarm_rate
     )
 }
 

@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(
             table(&report),
             "\
-bundle demo (0123456789ab), 10 shots, 1 run, seed 3
+bundle demo (0123456789ab), 10 shots, 1 run, seed 3, false alarm rate 0.1
 
 images
 category  images  map                AUROC  AP  F1-max
@@ -166,7 +166,7 @@ mean              energy         -   0.3750                       -
 
 paper: a journal
 
-- casting: no pixel figures, because there is no ground_truth
+- casting: no pixel figures, because not every defective image has a mask, or none of them marks a pixel
 
 - fab�ic: no figures, because test needs good and defective images
 "

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::checkpoint::FILES;
+
 /// The folder of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct RunFolder<'a>(pub &'a Path);
@@ -59,9 +61,15 @@ impl RunFolder<'_> {
     /// Removes a run, so that nothing of it is taken for a new one's; other files stay.
     ///
     /// # Errors
-    /// What can't be removed, and why.
+    /// What can't be removed, and why; what is no checkpoint and in the place of one.
     pub fn remove(self) -> Result<(), (PathBuf, io::Error)> {
-        for folder in [self.checkpoint(), self.best()].into_iter().filter(|path| path.is_dir()) {
+        let checkpoints = [self.checkpoint(), self.best()];
+        for path in &checkpoints {
+            if let Some(other) = not_of_checkpoint(path) {
+                return Err((other, io::Error::other("is no part of a checkpoint, and would be lost")));
+            }
+        }
+        for folder in checkpoints.into_iter().filter(|path| path.is_dir()) {
             std::fs::remove_dir_all(&folder).map_err(|error| (folder, error))?;
         }
         for file in
@@ -70,5 +78,50 @@ impl RunFolder<'_> {
             std::fs::remove_file(&file).map_err(|error| (file, error))?;
         }
         Ok(())
+    }
+}
+
+/// What is at `path` and no checkpoint, or in its folder and no part of one.
+fn not_of_checkpoint(path: &Path) -> Option<PathBuf> {
+    if path.is_file() {
+        return Some(path.to_owned());
+    }
+    let entries = path.read_dir().into_iter().flatten().flatten();
+    let other = entries.map(|entry| entry.file_name()).find(|name| !FILES.iter().any(|file| name == *file));
+    other.map(|name| path.join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_part_of_a_run_is_not_removed_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder(folder.path());
+        let write = |path: PathBuf| {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        };
+        FILES.iter().for_each(|file| write(run.checkpoint().join(file)));
+        write(run.metrics());
+        write(folder.path().join("notes.txt"));
+        write(run.best().join("photographs.txt"));
+        let (path, error) = run.remove().unwrap_err();
+        assert_eq!(path, run.best().join("photographs.txt"));
+        assert!(error.to_string().contains("would be lost"));
+        assert!(
+            run.checkpoint().is_dir() && run.metrics().is_file(),
+            "nothing is removed before all is looked at"
+        );
+
+        std::fs::remove_dir_all(run.best()).unwrap();
+        write(run.best());
+        assert_eq!(run.remove().unwrap_err().0, run.best());
+        std::fs::remove_file(run.best()).unwrap();
+        run.remove().unwrap();
+        let left: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["notes.txt"]);
     }
 }

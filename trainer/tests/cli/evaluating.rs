@@ -1,9 +1,22 @@
 //! `evaluate`: figures, reports and refusals.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use assert_cmd::assert::Assert;
-use sparsight_schemas::{EvaluationReport, MapFigures, Spread};
+use sparsight_runtime::{
+    backbone::{Options, Provider},
+    detector::Detector,
+};
+use sparsight_schemas::{DataConfig, EvaluationReport, MapFigures, Poses, Protocol, Spread};
+use sparsight_trainer::{
+    categories::read_categories,
+    evaluation::{self, Map, Plan},
+};
 
 use crate::sandbox::{call, error_of, text, with_data};
 
@@ -112,9 +125,23 @@ fn an_anomaly_that_is_plain_to_see_is_found() {
     assert!(difference.pixel_auroc.unwrap().mean > 0.99, "{difference:?}");
 
     let data = folder.path().join("data/flat");
+    // The number of a defect in 16 bits marks as white does.
+    for i in 0..4 {
+        let path = data.join(format!("ground_truth/patch/{i}_mask.png"));
+        let numbered = |pixel: &image::Luma<u8>| image::Luma([u16::from(pixel[0] / 255) * (i + 1)]);
+        let white = image::open(&path).unwrap().into_luma8();
+        let numbers = image::ImageBuffer::from_fn(32, 32, |x, y| numbered(white.get_pixel(x, y)));
+        image::DynamicImage::from(numbers).save(&path).unwrap();
+    }
+    evaluate(&few, folder.path()).success().stderr("");
+    assert_eq!(&read(&folder.path().join("report.json")).categories[0], category);
+    image::GrayImage::new(32, 32).save(data.join("ground_truth/patch/2_mask.png")).unwrap();
+    let told = text(&evaluate(&few, folder.path()).success().get_output().stderr);
+    assert!(told.starts_with("flat: the masks of 1 defective images mark no pixel"), "{told}");
+
     fs::copy(data.join("train/good/2.png"), data.join("test/good/0.png")).unwrap();
     let told = text(&evaluate(&few, folder.path()).success().get_output().stderr);
-    assert!(told.starts_with("flat: of its test images 1 are good training images too"), "{told}");
+    assert!(told.contains("flat: of its test images 1 are good training images too"), "{told}");
 }
 
 #[test]
@@ -190,7 +217,10 @@ fn figures_that_a_category_can_not_have_are_missing_and_explained() {
         table.contains("- weave_000: no figures, because test needs good and defective images"),
         "{table}"
     );
-    assert!(table.contains("- gear_000: no pixel figures, because there is no ground_truth"), "{table}");
+    assert!(
+        table.contains("- gear_000: no pixel figures, because not every defective image has a mask"),
+        "{table}"
+    );
     let report = read(&folder.path().join("report.json"));
     let energy = |i: usize| report.categories[i].maps["energy"];
     assert!(energy(0).image_auroc.is_some() && energy(0).pixel_auroc.is_none());
@@ -212,6 +242,11 @@ fn what_can_not_be_evaluated_is_one_line_and_leaves_no_report() {
     );
     assert!(error(&["--categories", "nut"]).contains("no category is named \"nut\""));
     assert!(error(&["-o", "report.json", "--csv", "./report.json"]).contains("is given twice"));
+    fs::create_dir(folder.path().join("other")).unwrap();
+    let same = ["-o", "report.json", "--csv", "other/../report.json"];
+    assert!(error(&same).contains("other/../report.json: is given twice"));
+    let within = format!("{BUNDLE}/report.json");
+    assert!(error(&["-o", &within]).contains("report.json: is within the bundle"));
     for output in ["-o", "--csv", "--html"] {
         assert!(error(&[output, "missing/report"]).contains("missing"));
     }
@@ -231,4 +266,40 @@ fn what_can_not_be_evaluated_is_one_line_and_leaves_no_report() {
     let defect = defect.file_name().into_string().unwrap();
     assert!(message.contains(&format!("ground_truth/{defect}/000_mask.png: no mask")), "{message}");
     assert!(!folder.path().join("report.json").exists());
+}
+
+#[test]
+fn nothing_is_scored_before_every_image_of_every_category_was_read() {
+    let folder = with_data();
+    let data = folder.path().join("data");
+    let roots = vec![data.display().to_string()];
+    let categories = read_categories(&DataConfig { roots, ..DataConfig::default() }).unwrap();
+    let options = Options { provider: Provider::Cpu, ..Options::default() };
+    let mut detector = Detector::open_with(BUNDLE, &options).unwrap();
+    let plan = Plan {
+        protocol: Protocol { shots: 4, runs: 1, seed: 0, false_alarm_rate: 0.1, poses: Poses::AsTaken },
+        maps: vec![Map::Energy],
+        baselines: vec![],
+        pictures: false,
+        options,
+    };
+    let mut scored_until = |message: &str| {
+        let scored = AtomicUsize::new(0);
+        let count = || {
+            scored.fetch_add(1, Ordering::Relaxed);
+        };
+        let error = evaluation::evaluate(&mut detector, &categories, &plan, count).map(drop).unwrap_err();
+        assert!(error.to_string().contains(message), "{error}");
+        scored.into_inner()
+    };
+    let good = |i: usize| data.join(format!("weave_000/train/good/{i:03}.png"));
+    let image = data.join("weave_000/test/good/007.png");
+    let whole = fs::read(&image).unwrap();
+    fs::write(&image, "").unwrap();
+    assert_eq!(scored_until("weave_000/test/good/007.png"), 0);
+    fs::write(&image, whole).unwrap();
+    for i in 1..4 {
+        fs::copy(good(0), good(i)).unwrap();
+    }
+    assert_eq!(scored_until("weave_000: 3 different good training images, too few for 4 shots"), 0);
 }

@@ -62,7 +62,9 @@ fn a_plan_has_a_valid_config_for_each_family_that_is_left_out() {
 #[test]
 fn a_fold_that_leaves_nothing_to_validate_on_is_said() {
     let folder = with_data();
-    let config = "name: mine\ndata: {roots: [data], validation: [gear_000]}\n";
+    let three = ["synth", "three", "--categories", "3", "--size", "64", "--train", "3", "--test", "2"];
+    call(&three, folder.path()).success();
+    let config = "name: mine\ndata: {roots: [three], validation: [gear_000]}\n";
     fs::write(folder.path().join("mine.yaml"), config).unwrap();
     let plan = call(&["plan", "mine.yaml", "-o", "folds"], folder.path()).success();
     let told = String::from_utf8(plan.get_output().stderr.clone()).unwrap();
@@ -73,8 +75,14 @@ fn a_fold_that_leaves_nothing_to_validate_on_is_said() {
     let config = config.replace("validation", "include: [weave_000], validation");
     fs::write(folder.path().join("mine.yaml"), config).unwrap();
     let error = error_of(call(&["plan", "mine.yaml", "-o", "more"], folder.path()));
-    assert!(error.contains("mine.yaml: without weave_000 nothing of data.include is left"), "{error}");
+    assert!(error.contains("mine.yaml: without weave_000 nothing is left to train on"), "{error}");
     assert!(!folder.path().join("more").exists());
+
+    // What validates is not trained on.
+    let config = "data: {roots: [data], validation: [gear_000]}\n";
+    fs::write(folder.path().join("mine.yaml"), config).unwrap();
+    let error = error_of(call(&["plan", "mine.yaml", "-o", "more"], folder.path()));
+    assert!(error.contains("mine.yaml: without weave_000 nothing is left to train on"), "{error}");
 }
 
 #[test]
