@@ -84,8 +84,8 @@ pub enum Violation {
         "version {0}; this program reads version 1: export the bundle again with a matching sparsight-train"
     )]
     SchemaVersion(u32),
-    #[error("empty; must name a folder")]
-    NoOutput,
+    #[error("{0:?}; must name a folder")]
+    NoOutput(String),
     #[error("0; must be at least 1")]
     EmptyFeatures(&'static str),
     #[error("{side} positions; a stride of {stride} pixels makes {expected} of the input")]
@@ -125,7 +125,7 @@ impl Violation {
             Self::ContrastWithoutShortcut => "backbone.image_shortcut_contrast",
             Self::StridesPerStage { .. } | Self::Stride(_) => "backbone.strides",
             Self::FeatureChannelsNotInGroups(_) => "backbone.feature_channels",
-            Self::NoOutput => "training.output",
+            Self::NoOutput(_) => "training.output",
             Self::ReceptiveField(_) => "sparse_coding.receptive_field",
             Self::TrainingReceptiveField(_) => "training.receptive_field",
             Self::SparseCodingSteps(_) => "sparse_coding.steps",

@@ -151,8 +151,10 @@ fn bundle_text(bundle: &Bundle) -> Vec<(&'static str, String)> {
         (
             "scoring",
             format!(
-                "top fraction {}, smoothing {} pixels",
-                manifest.scoring.top_fraction, manifest.scoring.smoothing
+                "top fraction {}, smoothing {} pixels{}",
+                manifest.scoring.top_fraction,
+                manifest.scoring.smoothing,
+                if manifest.scoring.reference { ", relative to the shots' own energies" } else { "" }
             ),
         ),
         (

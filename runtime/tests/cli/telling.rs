@@ -41,7 +41,7 @@ fn info_says_what_a_bundle_and_a_dictionary_are() {
     names(&said(&bundle(), false), &["input", "features", "sparse coding", "all of a support", "smoothing"]);
     names(
         &said(&bundle().with_file_name("default"), false),
-        &["at most 128 of a support, drawn by inverse density", "their size (lasso)"],
+        &["at most 128 of a support, drawn by inverse density", "their size (lasso)", "own energies"],
     );
     names(&said(&dictionary, false), &["5 shots", "threshold"]);
     let bundle: Value = serde_json::from_str(&said(&bundle(), true)).unwrap();

@@ -204,8 +204,9 @@ impl OptimizerConfig {
 impl TrainingConfig {
     /// What is wrong with the settings, if anything.
     pub fn validate(&self) -> Result<(), Violation> {
-        if self.output.trim().is_empty() {
-            return Err(Violation::NoOutput); // files would lie among those of the working directory
+        // YAML's null comes as the text that it is written as; a folder of such a name is nothing that anybody wants.
+        if matches!(self.output.trim(), "" | "~" | "null") {
+            return Err(Violation::NoOutput(self.output.clone()));
         }
         at_least_one(&[
             ("training.checkpoint_every", self.checkpoint_every),
