@@ -11,6 +11,7 @@ mod promise;
 mod score;
 mod scoring;
 mod session;
+mod signals;
 mod stream;
 mod support;
 mod trust;

@@ -46,7 +46,9 @@ pub enum ReplaceError {
 /// is gone and would mislead.
 fn refused(path: &Path) -> impl Fn(io::Error) -> ReplaceError {
     move |source| {
-        let source = if source.raw_os_error().is_some() { source } else { source.kind().into() };
+        let within = source.get_ref().and_then(|error| error.source()?.downcast_ref::<io::Error>());
+        let code = within.unwrap_or(&source).raw_os_error();
+        let source = code.map_or_else(|| source.kind().into(), io::Error::from_raw_os_error);
         ReplaceError::Refused { path: path.to_path_buf(), source }
     }
 }
@@ -215,7 +217,14 @@ fn exchanged(_: &Path, _: &Path) -> bool {
 
 /// The sha256 of `bytes` in lower-case hexadecimal digits.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    sha256_of_parts(&[bytes])
+}
+
+/// The sha256 of bytes that lie in several places, one behind the other, in lower-case hexadecimal digits.
+pub(crate) fn sha256_of_parts(parts: &[&[u8]]) -> String {
+    let mut hasher = Sha256::new();
+    parts.iter().for_each(|part| hasher.update(part));
+    hex(&hasher.finalize())
 }
 
 /// The sha256 of a file in lower-case hexadecimal digits, without holding the file in memory.

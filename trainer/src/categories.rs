@@ -64,7 +64,7 @@ pub enum CategoryError {
     NotSplit { path: PathBuf, name: String },
     #[error("every category is excluded, or validates; there are {0}")]
     NothingLeft(String),
-    #[error("{path}: {source}; make it readable, or exclude its category", path = .path.display())]
+    #[error("{path}: {source}; make it readable, or leave it out of the categories", path = .path.display())]
     Io { path: PathBuf, source: io::Error },
 }
 
@@ -96,7 +96,7 @@ pub fn read_validation_categories(data: &DataConfig) -> Result<Vec<Category>, Ca
 type Folders = BTreeMap<String, (Layout, PathBuf)>;
 
 fn known_folders(data: &DataConfig) -> Result<Folders, CategoryError> {
-    let folders = category_folders(&data.roots, &data.exclude)?;
+    let folders = category_folders(data)?;
     let mut named = data.include.iter().chain(&data.exclude).chain(&data.validation);
     match named.find(|name| !folders.contains_key(*name)) {
         Some(name) => Err(CategoryError::UnknownName { name: name.clone(), known: listed(&folders) }),
@@ -137,7 +137,8 @@ pub fn fingerprint(categories: &[Category], anomalies: bool) -> Result<String, C
     Ok(sha256_hex(listing.as_bytes()))
 }
 
-fn category_folders(roots: &[String], excluded: &[String]) -> Result<Folders, CategoryError> {
+fn category_folders(data: &DataConfig) -> Result<Folders, CategoryError> {
+    let DataConfig { roots, include, exclude, validation } = data;
     if roots.is_empty() {
         return Err(CategoryError::NoRoots);
     }
@@ -152,9 +153,11 @@ fn category_folders(roots: &[String], excluded: &[String]) -> Result<Folders, Ca
         let mut holds_any = false;
         for folder in entries(root)?.into_iter().filter(|entry| entry.is_dir()) {
             let name = file_name(&folder);
-            let is_excluded = excluded.contains(&name);
+            let is_excluded = exclude.contains(&name);
+            let is_asked_for = include.is_empty() || include.contains(&name) || validation.contains(&name);
             let layout = match Layout::of(&folder) {
                 Err(_) if is_excluded => Some(Layout::Plain), // nobody wants to know more of it
+                Err(_) if !is_asked_for => None,
                 layout => layout?,
             };
             let Some(layout) = layout else { continue };

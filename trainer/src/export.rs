@@ -1,9 +1,6 @@
 //! From weights and a config to a bundle: two traces of the backbone, a probe, and the manifest that seals them.
 
-use std::{
-    ffi::OsStr,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use burn_flex::Flex;
 use ndarray::{Array4, Axis, concatenate};
@@ -27,6 +24,7 @@ use crate::{
     energy::EnergyModel,
     onnx::{Model, ValueInfo},
     operations::onnx::OnnxOperations,
+    replaceable::would_be_lost,
     sparse_coding::{codes, features_gradient, unfold},
     weights::{NamedParameters, Weights},
 };
@@ -83,12 +81,9 @@ pub fn export_bundle(
     path: &Path,
 ) -> Result<(), ExportError> {
     // It will be replaced whole, and what else somebody keeps there with it.
-    let entries = path.read_dir().into_iter().flatten().flatten();
-    let is_part = |name: &OsStr| {
-        BUNDLE_FILES.into_iter().chain([MANIFEST_FILE, SIGNATURE_FILE]).any(|part| name == part)
-    };
-    if let Some(other) = entries.map(|entry| entry.file_name()).find(|name| !is_part(name)) {
-        return Err(ExportError::HoldsOther(path.join(other)));
+    let own = [&BUNDLE_FILES[..], &[MANIFEST_FILE, SIGNATURE_FILE]].concat();
+    if let Some(other) = would_be_lost(path, &own) {
+        return Err(ExportError::HoldsOther(other));
     }
     let files = [
         ("backbone.onnx", forward_model(parameters, config).encode_to_vec()),

@@ -25,6 +25,7 @@ pub mod onnx;
 pub mod operations;
 pub mod plan;
 pub mod preview;
+pub mod replaceable;
 pub mod sparse_coding;
 pub mod synth;
 pub mod training;

@@ -9,10 +9,10 @@ use std::{
     num::NonZeroUsize,
     sync::Arc,
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use image::RgbImage;
 use sparsight_runtime::detector::Scorer;
 use sparsight_schemas::ScoreRecord;
@@ -22,7 +22,8 @@ use self::queue::{End, WhenFull};
 use super::{
     Exit,
     scoring::{MapFlags, failed},
-    session::{note, on_signal},
+    session::note,
+    signals::on_signal,
 };
 
 /// The queue between what brings images and what scores them.
@@ -35,6 +36,9 @@ pub struct QueueFlags {
     #[arg(long, value_enum, default_value_t = WhenFull::Block)]
     when_full: WhenFull,
 }
+
+/// How much later than to others a signal may come to this process.
+const SIGNAL_ON_ITS_WAY: Duration = Duration::from_secs(1);
 
 /// What was done until the end.
 #[derive(Default)]
@@ -78,9 +82,16 @@ pub fn run<T: Send + 'static>(
             Err(error) => failed(name, &error),
         };
         tally.count(&record);
-        // Nobody who listens to what comes has seen enough of it, as of a list: it failed.
-        writeln!(out, "{}", serde_json::to_string(&record)?)
-            .map_err(|error| anyhow!("stdout: {error}; start what reads the records again, then this"))?;
+        if let Err(error) = writeln!(out, "{}", serde_json::to_string(&record)?) {
+            match error.kind() {
+                // Ctrl-C ends a whole pipeline, and whoever reads may be the first to go.
+                io::ErrorKind::BrokenPipe if queue.is_stopped_within(SIGNAL_ON_ITS_WAY) => break,
+                io::ErrorKind::BrokenPipe => {
+                    bail!("stdout: {error}; start what reads the records again, then this")
+                }
+                _ => bail!("stdout: {error}; free some space, or write elsewhere"),
+            }
+        }
     }
 
     let (end, brought, dropped) = queue.outcome();

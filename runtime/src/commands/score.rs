@@ -34,7 +34,8 @@ use super::{
     Exit,
     destinations::{Sources, destinations, make_folder_of, refuse_to_replace_what_is_read},
     scoring::{MapFlags, failed},
-    session::{BackboneFlags, Progress, note, on_signal},
+    session::{BackboneFlags, Progress, note},
+    signals::on_signal,
 };
 
 /// Score images: how far each is from the good ones of a dictionary

@@ -8,14 +8,13 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use anyhow::Context;
 use sparsight_runtime::{
     backbone::{CudaFault, MOST_THREADS, Options, Provider},
     detector::Detector,
     terminal::printable,
 };
 
-use super::{Exit, trust::Trust};
+use super::trust::Trust;
 
 /// Sessions on one GPU, at most: enough that it computes while images are decoded.
 const MOST_ON_CUDA: usize = 4;
@@ -140,19 +139,6 @@ pub fn note(message: fmt::Arguments) {
     if !QUIET.load(Ordering::Relaxed) {
         let _ = writeln!(io::stderr(), "{}", printable(&message.to_string()));
     }
-}
-
-/// Calls `stop` at the first SIGINT or SIGTERM; another ends the program at once, with exit code 130.
-///
-/// # Errors
-/// The system's refusal.
-pub fn on_signal(stop: impl Fn() + Send + 'static) -> anyhow::Result<()> {
-    let asked = AtomicBool::new(false);
-    let handler = move || match asked.swap(true, Ordering::Relaxed) {
-        true => std::process::exit(Exit::Interrupted as i32),
-        false => stop(),
-    };
-    ctrlc::set_handler(handler).context("SIGINT and SIGTERM can't be caught")
 }
 
 /// A counter on stderr, in place; nothing if stderr is not a terminal or the results appear on one anyway.

@@ -21,13 +21,21 @@ const BAR: u32 = 7;
 const MARK: u32 = 3;
 const FIGURES: u32 = LONGEST * (CHARACTER[0] + 1);
 
-/// The heat map with a colour bar to its right, from 0 at the bottom to twice `scale`, which is in the map's unit and in
+/// Pixels of a bar that are always worth it.
+const SMALL: u64 = 1 << 20;
+
+/// The heat map with a colour bar to its right, if that takes no more pixels than the heat map or few: from 0 at the bottom to twice `scale`, which is in the map's unit and in
 /// the middle. With a `threshold` the middle is marked and named; it should be the scale then.
 pub fn with_colour_bar(drawn: &RgbImage, scale: f32, threshold: Option<f32>) -> RgbImage {
     let (width, height) = drawn.dimensions();
     // A tall, narrow image would be lost beside a bar that only its height sizes, and so would memory.
     let dot = (height.min(width.saturating_mul(2)) / 100).max(1);
-    let mut framed = RgbImage::from_pixel(width + dot * (GAP + BAR + MARK + FIGURES), height, BACKGROUND);
+    let bar = dot * (GAP + BAR + MARK + FIGURES);
+    let pixels = |width: u32| u64::from(width) * u64::from(height);
+    if pixels(bar) > pixels(width).max(SMALL) {
+        return drawn.clone();
+    }
+    let mut framed = RgbImage::from_pixel(width + bar, height, BACKGROUND);
     imageops::replace(&mut framed, drawn, 0, 0);
 
     let rows = (height - 1).max(1) as f32;
@@ -118,6 +126,12 @@ mod tests {
             assert!(framed.width() <= 2 * width + 50, "no wider than the image, or than its letters");
             assert_eq!(imageops::crop_imm(&framed, 0, 0, width, height).to_image(), image);
         }
+    }
+
+    #[test]
+    fn an_image_that_a_bar_would_dwarf_has_none() {
+        let image = RgbImage::new(1, 100_000);
+        assert_eq!(with_colour_bar(&image, 0.01, Some(0.01)), image);
     }
 
     #[test]

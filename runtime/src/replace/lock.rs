@@ -38,12 +38,13 @@ impl WriteLock {
         let refused = refused(path);
         let mut waiting = Some(waiting);
         loop {
-            let file = match File::options().write(true).create(true).truncate(false).open(&lock) {
-                // It is another user's, which is as good to lock.
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied && lock.exists() => {
-                    File::open(&lock)
-                }
-                opened => opened,
+            // Another user's is as good to lock, if it may be read.
+            let file = match File::options().write(true).create_new(true).open(&lock) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match File::open(&lock) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue, // gone meanwhile
+                    opened => opened,
+                },
+                made => made.inspect(open_to_others),
             };
             let file = file.map_err(&refused)?;
             let locked = match file.try_lock() {
@@ -63,6 +64,14 @@ impl WriteLock {
             }
         }
     }
+}
+
+/// Lets every user lock it: there is nothing in it.
+fn open_to_others(lock: &File) {
+    #[cfg(unix)]
+    let _ = lock.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    #[cfg(not(unix))]
+    let _ = lock;
 }
 
 impl Drop for WriteLock {

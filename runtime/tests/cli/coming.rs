@@ -250,6 +250,25 @@ fn a_command_whose_records_nobody_reads_any_more_fails() {
     names(&stderr, &["error: stdout: "]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_signal_that_ends_the_reader_too_is_a_clean_end() {
+    let sandbox = Sandbox::new();
+    let mut stream = Running::start(&sandbox, "stream", &["--size", "8x8"]);
+    stream.send(&[9; 3 * 64]);
+    stream.record();
+    let Running { mut child, stdin, records } = stream;
+    drop(records); // first, as the last one of a pipeline may go
+    let mut stdin = stdin.unwrap();
+    let _ = stdin.write_all(&[9; 5 * 3 * 64]);
+    let sent = Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{stderr}");
+    names(&stderr, &["stopped by a signal"]);
+}
+
 /// Ends a watch, by a signal where there are any.
 fn stop(mut watch: Running) -> Ended {
     #[cfg(unix)]

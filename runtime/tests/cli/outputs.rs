@@ -229,6 +229,29 @@ fn a_score_that_is_interrupted_leaves_nothing_half_written() {
     assert_eq!(left, [""; 0]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_signal_that_is_to_be_ignored_stops_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.dictionary();
+    (0..100).for_each(|seed| drop(sandbox.image(&format!("new/{seed}.png"), texture(200, 200, seed))));
+    let program = sandbox.score();
+    // As nohup does it.
+    let mut score = std::process::Command::new("sh");
+    score.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(program.get_program());
+    score.args(["score", "--provider", "cpu", "--threads", "1", "--format", "jsonl", "--html"]);
+    score.arg(sandbox.path("page.html")).arg(bundle()).arg(sandbox.dictionary()).arg(sandbox.path("new"));
+    let mut child = score.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut first = [0];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
+    let sent = std::process::Command::new("kill").args(["-s", "HUP", &child.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), 100);
+    assert!(sandbox.path("page.html").is_file());
+}
+
 #[test]
 fn a_dictionary_in_the_folder_of_its_bundle_can_be_changed_and_the_bundle_itself_can_not() {
     let sandbox = Sandbox::new();

@@ -15,6 +15,7 @@ use sparsight_trainer::{
     checkpoint::Checkpoint,
     episodes::EpisodeSampler,
     preview::{episodes_sheet, langevin_sheet, negatives_sheet},
+    replaceable::would_be_lost,
     weights::Weights,
 };
 
@@ -54,11 +55,11 @@ pub fn run(args: PreviewArgs) -> Result<()> {
     // The sampler is shown whether or not the loss counts it.
     config.objective.eta_cd = config.objective.eta_cd.max(f64::MIN_POSITIVE);
     let config = Valid::new(config).with_context(|| args.config.display().to_string())?;
-    let foreign = |entry: io::Result<std::fs::DirEntry>| {
-        entry.is_ok_and(|entry| !NAMES.iter().any(|name| entry.file_name() == *name))
-    };
-    if args.output.read_dir().is_ok_and(|mut entries| entries.any(foreign)) {
-        anyhow::bail!("{}: holds other files; give a new folder", args.output.display());
+    if let Some(other) = would_be_lost(&args.output, &NAMES) {
+        anyhow::bail!(
+            "{}: is no picture of a preview, and would be lost; give a new folder",
+            other.display()
+        );
     }
     let checkpoint = match &args.checkpoint {
         Some(folder) => Checkpoint::read(folder)?,

@@ -72,6 +72,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
     if !args.resume && !args.overwrite {
         no_older(run)?;
     }
+    run.check().map_err(in_the_way)?;
     let (devices, on_the_cpu) = args.device.choose().map_err(anyhow::Error::msg)?;
 
     let categories = match config.training.steps {
@@ -103,8 +104,16 @@ pub fn run(args: TrainArgs) -> Result<()> {
         {
             bail!("{}: the run so far used other images; restore them or train anew", folder.display());
         }
-        if checkpoint.progress.validation_fingerprint != validation_fingerprint {
-            checkpoint.progress.best = None; // of other images
+        // Older checkpoints only say which categories they were.
+        let other_images = checkpoint
+            .progress
+            .validation_fingerprint
+            .as_ref()
+            .is_some_and(|old| Some(old) != validation_fingerprint.as_ref());
+        let other_categories = checkpoint.config.data.validation != config.data.validation;
+        if checkpoint.progress.best.is_some() && (other_images || other_categories) {
+            super::note("validates on other images than before; the best so far does not count");
+            checkpoint.progress.best = None;
         }
         continued(checkpoint, &config, &folder)?
     } else if let Some(weights) = &args.weights {
@@ -179,12 +188,13 @@ fn no_older(run: RunFolder) -> Result<()> {
     }
 }
 
+fn in_the_way((path, error): (PathBuf, io::Error)) -> anyhow::Error {
+    anyhow!("{}: {error}; give --output another folder, or make room there", path.display())
+}
+
 /// The run's folder, kept from other trainings, without what is to be overwritten. Another one may have been at work there until
 /// it was kept.
 fn taken(run: RunFolder, checkpoint: &Checkpoint, resume: bool, overwrite: bool) -> Result<File> {
-    let in_the_way = |(path, error): (PathBuf, io::Error)| {
-        anyhow!("{}: {error}; give --output another folder, or make room there", path.display())
-    };
     let Some(lock) = run.lock().map_err(in_the_way)? else {
         bail!("{}: another training is at work there; give --output another folder", run.0.display());
     };

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::checkpoint::FILES;
+use crate::{checkpoint::FILES, replaceable::would_be_lost};
 
 /// The folder of a run.
 #[derive(Clone, Copy, Debug)]
@@ -58,18 +58,24 @@ impl RunFolder<'_> {
         }
     }
 
+    /// Checks that its checkpoints, which are replaced whole, hold nothing else.
+    ///
+    /// # Errors
+    /// What is no checkpoint and in the place of one, or no part of one and in its folder.
+    pub fn check(self) -> Result<(), (PathBuf, io::Error)> {
+        match [self.checkpoint(), self.best()].iter().find_map(|folder| would_be_lost(folder, &FILES)) {
+            Some(other) => Err((other, io::Error::other("is no part of a checkpoint, and would be lost"))),
+            None => Ok(()),
+        }
+    }
+
     /// Removes a run, so that nothing of it is taken for a new one's; other files stay.
     ///
     /// # Errors
-    /// What can't be removed, and why; what is no checkpoint and in the place of one.
+    /// What can't be removed, and why; as [`RunFolder::check`], before anything is removed.
     pub fn remove(self) -> Result<(), (PathBuf, io::Error)> {
-        let checkpoints = [self.checkpoint(), self.best()];
-        for path in &checkpoints {
-            if let Some(other) = not_of_checkpoint(path) {
-                return Err((other, io::Error::other("is no part of a checkpoint, and would be lost")));
-            }
-        }
-        for folder in checkpoints.into_iter().filter(|path| path.is_dir()) {
+        self.check()?;
+        for folder in [self.checkpoint(), self.best()].into_iter().filter(|path| path.is_dir()) {
             std::fs::remove_dir_all(&folder).map_err(|error| (folder, error))?;
         }
         for file in
@@ -79,16 +85,6 @@ impl RunFolder<'_> {
         }
         Ok(())
     }
-}
-
-/// What is at `path` and no checkpoint, or in its folder and no part of one.
-fn not_of_checkpoint(path: &Path) -> Option<PathBuf> {
-    if path.is_file() {
-        return Some(path.to_owned());
-    }
-    let entries = path.read_dir().into_iter().flatten().flatten();
-    let other = entries.map(|entry| entry.file_name()).find(|name| !FILES.iter().any(|file| name == *file));
-    other.map(|name| path.join(name))
 }
 
 #[cfg(test)]

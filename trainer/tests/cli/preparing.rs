@@ -119,7 +119,9 @@ fn a_preview_draws_episodes_negatives_and_the_samplers_steps() {
         assert_eq!((image.width(), image.height()), (34 * columns + 2, 34 * rows + 2), "{name}");
     }
     fs::write(folder.path().join("pictures/notes.txt"), "mine").unwrap();
-    assert!(error_of(call(&preview, folder.path())).contains("pictures: holds other files"));
+    assert!(
+        error_of(call(&preview, folder.path())).contains("is no picture of a preview, and would be lost")
+    );
 }
 
 #[test]

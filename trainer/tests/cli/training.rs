@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use sparsight_trainer::training::RunFolder;
 
-use crate::sandbox::{TINY, call, program, stderr_of, with_data, written};
+use crate::sandbox::{TINY, call, error_of, program, stderr_of, with_data, written};
 
 #[test]
 fn an_unknown_field_and_a_value_out_of_range_are_named_with_their_line() {
@@ -152,11 +152,24 @@ fn the_best_of_other_validation_images_does_not_count_for_a_resumed_run() {
     let first = best_after("1", &[]);
     // No validation is as good as this one, so that it stays while it counts.
     let text = fs::read_to_string(&progress).unwrap();
-    fs::write(&progress, text.replace(&format!("best: {first}"), "best: 2.0")).unwrap();
+    // Nor does an older checkpoint lose it, which does not say what images they were.
+    let older = text.lines().filter(|line| !line.starts_with("validation_fingerprint"));
+    let older = older.collect::<Vec<_>>().join("\n").replace(&format!("best: {first}"), "best: 2.0");
+    fs::write(&progress, older).unwrap();
     assert_eq!(best_after("2", &["--resume"]), 2.0);
     let image = |category: &str| folder.path().join("data").join(category).join("train/good/000.png");
     fs::copy(image("weave_000"), image("gear_000")).unwrap();
     assert!(best_after("3", &["--resume"]) <= 1.0);
+
+    fs::write(folder.path().join("run/best/notes.txt"), "mine").unwrap();
+    let again = ["train", "--config", "config.yaml", "--output", "run", "--steps", "4"];
+    for way in ["--resume", "--overwrite"] {
+        let error = error_of(call(&[&again[..], &[way]].concat(), folder.path()));
+        assert!(
+            error.contains("run/best/notes.txt: is no part of a checkpoint, and would be lost"),
+            "{error}"
+        );
+    }
 }
 
 #[cfg(target_os = "linux")]

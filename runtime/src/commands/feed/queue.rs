@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     num::NonZeroUsize,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 /// What happens to an item that comes when the queue is full.
@@ -20,7 +21,7 @@ pub enum WhenFull {
 pub enum End {
     /// There is no more.
     Input,
-    /// SIGINT or SIGTERM.
+    /// A signal that asks for an end.
     Signal,
     /// Why no more can be had.
     Failure(anyhow::Error),
@@ -94,6 +95,13 @@ impl<T> Queue<T> {
         self.lock().end.is_some()
     }
 
+    /// Whether a signal has ended it, or does so within this time.
+    pub fn is_stopped_within(&self, time: Duration) -> bool {
+        let waited = self.changed.wait_timeout_while(self.lock(), time, |state| state.end.is_none());
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        matches!(state.end, Some(End::Signal))
+    }
+
     /// Why it ended, how many items it took, and how many of them it dropped.
     pub fn outcome(&self) -> (End, u64, u64) {
         let mut state = self.lock();
@@ -108,7 +116,7 @@ impl<T> Queue<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::{thread, time::Duration};
+    use std::thread;
 
     use super::*;
 
