@@ -33,6 +33,8 @@ impl Running {
         program.args([command, "--provider", "cpu", "--threads", "1"]).arg(bundle());
         program.arg(sandbox.dictionary()).args(arguments);
         program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        #[cfg(unix)]
+        crate::sandbox::with_default_signals(&mut program);
         let mut child = program.spawn().unwrap();
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take().unwrap());
         Self { child, stdin, records: BufReader::new(stdout) }

@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+#[cfg(unix)]
+use crate::sandbox::with_default_signals;
 use crate::sandbox::{Sandbox, bundle, failure, names, one_line, sparsight, texture};
 
 #[test]
@@ -211,8 +213,8 @@ fn a_score_that_is_interrupted_leaves_nothing_half_written() {
     let mut score = std::process::Command::new(sandbox.score().get_program());
     score.args(["score", "--provider", "cpu", "--threads", "1", "--format", "jsonl", "--html"]);
     score.arg(sandbox.path("page.html")).arg(bundle()).arg(sandbox.dictionary()).arg(sandbox.path("new"));
-    let mut child =
-        score.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    with_default_signals(&mut score).stdout(std::process::Stdio::piped());
+    let mut child = score.stderr(std::process::Stdio::piped()).spawn().unwrap();
     let mut first = [0];
     std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
     let sent = std::process::Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status();
@@ -241,7 +243,7 @@ fn a_signal_that_is_to_be_ignored_stops_nothing() {
     score.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(program.get_program());
     score.args(["score", "--provider", "cpu", "--threads", "1", "--format", "jsonl", "--html"]);
     score.arg(sandbox.path("page.html")).arg(bundle()).arg(sandbox.dictionary()).arg(sandbox.path("new"));
-    let mut child = score.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = with_default_signals(&mut score).stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut first = [0];
     std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
     let sent = std::process::Command::new("kill").args(["-s", "HUP", &child.id().to_string()]).status();

@@ -120,6 +120,21 @@ pub fn sparsight(command: &str) -> Command {
     sparsight
 }
 
+/// Starts it with signals as a terminal has them: whoever runs the tests in the background may ignore SIGINT, and so would it.
+#[cfg(unix)]
+pub fn with_default_signals(command: &mut std::process::Command) -> &mut std::process::Command {
+    use std::os::unix::process::CommandExt;
+    let reset = || {
+        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
+            // SAFETY: signal() may be called between fork and exec, and every signal of these has a default.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: see above; nothing else happens there.
+    unsafe { command.pre_exec(reset) }
+}
+
 /// Runs a command that must fail with `code` and nothing on stdout, and gives its one line on stderr.
 pub fn failure(command: &mut Command, code: i32) -> String {
     let assert = command.assert().code(code);
