@@ -11,7 +11,6 @@ mod promise;
 mod score;
 mod scoring;
 mod session;
-mod signals;
 mod stream;
 mod support;
 mod trust;
@@ -19,6 +18,7 @@ mod verify;
 mod watch;
 
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use sparsight_runtime::signals::INTERRUPTED;
 
 /// Few-shot visual anomaly detection: adapts to a category with a few good images, then scores others.
 #[derive(Parser)]
@@ -64,7 +64,7 @@ pub enum Exit {
     /// An image is anomalous, and that was to be told.
     Anomalous = 3,
     /// A signal said to stop before the end.
-    Interrupted = 130,
+    Interrupted = INTERRUPTED as isize,
 }
 
 /// Runs the command.

@@ -39,6 +39,8 @@ pub mod reference;
 pub mod regions;
 pub mod replace;
 pub mod roi;
+#[cfg(feature = "signals")]
+pub mod signals;
 pub mod signature;
 pub mod sparse_coding;
 pub mod tensors;

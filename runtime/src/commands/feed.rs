@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::bail;
 use image::RgbImage;
-use sparsight_runtime::detector::Scorer;
+use sparsight_runtime::{detector::Scorer, signals::on_signal};
 use sparsight_schemas::ScoreRecord;
 
 pub use self::queue::Queue;
@@ -23,7 +23,6 @@ use super::{
     Exit,
     scoring::{MapFlags, failed},
     session::note,
-    signals::on_signal,
 };
 
 /// The queue between what brings images and what scores them.

@@ -22,6 +22,7 @@ use sparsight_runtime::{
     images::{FoundImage, find_images, read_image},
     npy::write_npy,
     replace::{check_replaceable, replace_file},
+    signals::on_signal,
 };
 use sparsight_schemas::ScoreRecord;
 
@@ -35,7 +36,6 @@ use super::{
     destinations::{Sources, destinations, make_folder_of, refuse_to_replace_what_is_read},
     scoring::{MapFlags, failed},
     session::{BackboneFlags, Progress, note},
-    signals::on_signal,
 };
 
 /// Score images: how far each is from the good ones of a dictionary

@@ -13,6 +13,7 @@ use std::{
 use anyhow::Result;
 use clap::value_parser;
 use indicatif::ProgressBar;
+use sparsight_runtime::signals::{INTERRUPTED, on_signal};
 use sparsight_trainer::synth::{DEFECTS, FAMILIES, Options, SynthError, synthesise};
 
 /// Make procedural categories to train and test with, in the MVTec-AD layout
@@ -63,13 +64,9 @@ pub fn run(args: SynthArgs) -> Result<()> {
     let progress = ProgressBar::new(u64::from(args.categories));
     let interrupted = Arc::new(AtomicBool::new(false));
     let heard = Arc::clone(&interrupted);
-    ctrlc::set_handler(move || {
-        if heard.swap(true, Ordering::Relaxed) {
-            process::exit(130); // asked twice: what is there so far stays
-        }
-    })?;
+    on_signal(move || heard.store(true, Ordering::Relaxed))?;
     match synthesise(&args.out, &options, &interrupted, || progress.inc(1)) {
-        Err(SynthError::Interrupted) => process::exit(130),
+        Err(SynthError::Interrupted) => process::exit(INTERRUPTED),
         done => done?,
     }
     progress.finish_and_clear();

@@ -13,6 +13,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use burn::backend::Autodiff;
 use burn_flex::Flex;
+use sparsight_runtime::signals::on_signal;
 use sparsight_schemas::{Config, TrainingConfig, Valid};
 use sparsight_trainer::{
     categories::{Category, fingerprint, read_categories, read_validation_categories},
@@ -27,7 +28,7 @@ use sparsight_trainer::{
 #[command(
     after_help = "Example:\n  sparsight-train train --config trainer/configs/demo.yaml --output runs/demo\n\n\
     The output folder gets checkpoint (the last), best (of the best validation), metrics.jsonl, validation.jsonl\n\
-    and curves.svg. Ctrl-C, or SIGTERM, finishes the step and writes a checkpoint that --resume goes on from; a second one ends at once, with\n\
+    and curves.svg. Ctrl-C, SIGTERM or SIGHUP (not under nohup) finishes the step and writes a checkpoint that --resume goes on from; a second one ends at once, with\n\
     exit code 130 and what the last checkpoint holds."
 )]
 pub struct TrainArgs {
@@ -131,10 +132,8 @@ pub fn run(args: TrainArgs) -> Result<()> {
     } else {
         let interrupted = Arc::new(AtomicBool::new(false));
         let heard = Arc::clone(&interrupted);
-        ctrlc::set_handler(move || {
-            if heard.swap(true, Ordering::Relaxed) {
-                std::process::exit(130); // asked twice: no checkpoint
-            }
+        on_signal(move || {
+            heard.store(true, Ordering::Relaxed);
             super::note("ending what is begun; once more to stop at once");
         })?;
         let validator = Validator::new(validating, &config)?;

@@ -172,6 +172,28 @@ fn the_best_of_other_validation_images_does_not_count_for_a_resumed_run() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_training_goes_on_after_a_hang_up_that_it_is_to_ignore() {
+    let folder = with_data();
+    let more = "data: {roots: [data]}\nepisodes: {tasks: 1, shots: 2, queries: 2}\n";
+    written(folder.path(), &format!("{TINY}{more}"));
+    // As nohup does it.
+    let mut train = std::process::Command::new("sh");
+    train.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(program().get_program());
+    train.args(["train", "--config", "config.yaml", "--output", "run", "--steps", "60"]);
+    train.current_dir(folder.path()).stdout(std::process::Stdio::piped());
+    let mut child = train.spawn().unwrap();
+    let metrics = folder.path().join("run/metrics.jsonl");
+    while fs::read(&metrics).is_ok_and(|lines| lines.is_empty()) || !metrics.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before its first step");
+    }
+    let sent = std::process::Command::new("kill").args(["-s", "HUP", &child.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+    assert!(child.wait().unwrap().success());
+    assert_eq!(fs::read_to_string(metrics).unwrap().lines().count(), 60);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_training_goes_on_where_stderr_is_full() {

@@ -5,24 +5,28 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use anyhow::Context;
+/// The exit code of a program that such a signal ended.
+pub const INTERRUPTED: i32 = 130;
 
-use super::Exit;
+/// Signals can't be caught.
+#[derive(Debug, thiserror::Error)]
+#[error("signals can't be caught ({0}); report this")]
+pub struct SignalError(#[from] ctrlc::Error);
 
-/// Calls `stop` at the first signal that asks for an end; another ends the program at once, with exit code 130. Those that are
+/// Calls `stop` at the first signal that asks for an end; another ends the program at once, with exit code [`INTERRUPTED`]. Those that are
 /// ignored, as nohup and shells in scripts have it, stay ignored.
 ///
 /// # Errors
 /// The system's refusal.
-pub fn on_signal(stop: impl Fn() + Send + 'static) -> anyhow::Result<()> {
+pub fn on_signal(stop: impl Fn() + Send + 'static) -> Result<(), SignalError> {
     let asked = AtomicBool::new(false);
     let handler = move || match asked.swap(true, Ordering::Relaxed) {
-        true => process::exit(Exit::Interrupted as i32),
+        true => process::exit(INTERRUPTED),
         false => stop(),
     };
     #[cfg(unix)]
     let ignored = ignored::now();
-    ctrlc::set_handler(handler).context("signals can't be caught")?;
+    ctrlc::set_handler(handler)?;
     #[cfg(unix)]
     ignored::again(&ignored);
     Ok(())
