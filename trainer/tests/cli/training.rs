@@ -182,7 +182,7 @@ fn a_training_goes_on_after_a_hang_up_that_it_is_to_ignore() {
     let mut train = std::process::Command::new("sh");
     train.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(program().get_program());
     train.args(["train", "--config", "config.yaml", "--output", "run", "--steps", "60"]);
-    train.current_dir(folder.path()).stdout(std::process::Stdio::piped());
+    train.current_dir(folder.path()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     let mut child = train.spawn().unwrap();
     let metrics = folder.path().join("run/metrics.jsonl");
     while fs::read(&metrics).is_ok_and(|lines| lines.is_empty()) || !metrics.exists() {
