@@ -24,8 +24,9 @@ const FIGURES: u32 = LONGEST * (CHARACTER[0] + 1);
 /// Pixels of a bar that are always worth it.
 const SMALL: u64 = 1 << 20;
 
-/// The heat map with a colour bar to its right, if that takes no more pixels than the heat map or few: from 0 at the bottom to twice `scale`, which is in the map's unit and in
-/// the middle. With a `threshold` the middle is marked and named; it should be the scale then.
+/// The heat map with a colour bar to its right, from 0 at the bottom to twice `scale`, which is in the map's unit and in
+/// the middle. With a `threshold` the middle is marked and named; it should be the scale then. There is no bar where it would
+/// take more pixels than the heat map, and not few.
 pub fn with_colour_bar(drawn: &RgbImage, scale: f32, threshold: Option<f32>) -> RgbImage {
     let (width, height) = drawn.dimensions();
     // A tall, narrow image would be lost beside a bar that only its height sizes, and so would memory.
