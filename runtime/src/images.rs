@@ -1,9 +1,10 @@
-//! Image files: finding them, and decoding them to 8-bit RGB and to the backbone's input. What is computed from the
-//! pixels lives elsewhere.
+//! Image files: decoding them to 8-bit RGB and to the backbone's input. Which files are images is `finding`'s to say; what is
+//! computed from the pixels lives elsewhere.
 //!
 //! The content decides the format, not the extension. Grey becomes RGB, 16 bit becomes 8, alpha is dropped, colour
 //! profiles and orientation tags are not applied.
 
+mod finding;
 mod jpeg;
 mod mask;
 mod resize;
@@ -14,6 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use finding::{FoundImage, find_images, visit_images};
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 pub use image::{GrayImage, RgbImage};
 pub use mask::read_mask;
@@ -28,18 +30,6 @@ const LARGEST_FILE: u64 = 1 << 29;
 const LARGEST_DECODING: u64 = 950_000_000;
 /// What a decoder may take beside the file and the pixels.
 const WORKING_MEMORY: u64 = 1 << 26;
-/// Extensions of the files that a folder is searched for, in lower case.
-const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "bmp", "tif", "tiff"];
-
-/// An image file and what to call it in results.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FoundImage {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its path below the folder that was searched, or its file name if it was named itself.
-    pub name: PathBuf,
-}
-
 /// Why an image can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
@@ -205,71 +195,6 @@ pub fn fit(image: &RgbImage, longest: u32) -> RgbImage {
     resize::resize(image, scaled(width), scaled(height), ResizeFilter::Bilinear)
 }
 
-/// The image files that `paths` stand for: files as they are named, whether they exist or not, and of folders every
-/// image in them and below, sorted by path. Hidden files and folders are passed over.
-///
-/// # Errors
-/// No paths; a folder that can't be read or holds no images.
-pub fn find_images<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<FoundImage>, ImageError> {
-    if paths.is_empty() {
-        return Err(ImageError::NothingGiven);
-    }
-    let mut found = Vec::new();
-    for path in paths.iter().map(AsRef::as_ref) {
-        if path.is_dir() {
-            let mut inside = Vec::new();
-            visit_images(path, &mut |file| inside.push(file))?;
-            if inside.is_empty() {
-                return Err(ImageError::NoImages(path.to_path_buf()));
-            }
-            inside.sort_unstable();
-            found.extend(inside.into_iter().map(|file| FoundImage {
-                name: file.strip_prefix(path).unwrap_or(&file).to_path_buf(),
-                path: file,
-            }));
-        } else {
-            let name = path.file_name().map_or_else(|| path.to_path_buf(), PathBuf::from);
-            found.push(FoundImage { path: path.to_path_buf(), name });
-        }
-    }
-    Ok(found)
-}
-
-/// Visits the image files in `folder` and below, in no order. Hidden files and folders are passed over.
-///
-/// # Errors
-/// A folder that can't be read.
-pub fn visit_images(folder: &Path, visit: &mut dyn FnMut(PathBuf)) -> Result<(), ImageError> {
-    search(folder, &mut vec![], visit)
-}
-
-/// `above` are the folders on the way here, so that links can't lead in circles.
-fn search(folder: &Path, above: &mut Vec<PathBuf>, visit: &mut dyn FnMut(PathBuf)) -> Result<(), ImageError> {
-    let real = folder.canonicalize().map_err(|error| unreadable(folder, error))?;
-    if above.contains(&real) {
-        return Ok(());
-    }
-    above.push(real);
-    for entry in folder.read_dir().map_err(|error| unreadable(folder, error))? {
-        let entry = entry.map_err(|error| unreadable(folder, error))?;
-        let path = entry.path();
-        if entry.file_name().as_encoded_bytes().starts_with(b".") {
-            continue;
-        }
-        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-        if path.is_dir() {
-            search(&path, above, visit)?;
-        } else if extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
-            // Reading a pipe may never end; a link that leads nowhere is reported when it is read.
-            && (path.is_file() || !path.exists())
-        {
-            visit(path);
-        }
-    }
-    above.pop();
-    Ok(())
-}
-
 fn unreadable(path: &Path, source: io::Error) -> ImageError {
     match source.kind() {
         io::ErrorKind::NotFound => ImageError::Missing(path.to_path_buf()),
@@ -279,7 +204,6 @@ fn unreadable(path: &Path, source: io::Error) -> ImageError {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
 
     use super::*;
     use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
@@ -363,47 +287,5 @@ mod tests {
         bytes.extend([0; 24]);
         let error = decode(&bytes).unwrap_err().to_string();
         assert!(error.contains("60000 x 60000 pixels are more than 100 megapixels"), "{error}");
-    }
-
-    #[test]
-    fn folders_are_searched_to_the_bottom_and_sorted() {
-        let root = tempfile::tempdir().unwrap();
-        for file in ["b/2.PNG", "b/10.jpeg", "a/x/1.tif", "c.bmp", "notes.txt", ".hidden.png", ".git/z.png"] {
-            let path = root.path().join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, b"").unwrap();
-        }
-        let found = find_images(&[root.path(), Path::new("elsewhere/one.dat")]).unwrap();
-        let names: Vec<_> = found.iter().map(|image| image.name.to_str().unwrap()).collect();
-        assert_eq!(names, ["a/x/1.tif", "b/10.jpeg", "b/2.PNG", "c.bmp", "one.dat"]);
-        assert_eq!(found[3].path, root.path().join("c.bmp"));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_link_in_a_circle_is_followed_once() {
-        let root = tempfile::tempdir().unwrap();
-        fs::write(root.path().join("1.png"), b"").unwrap();
-        std::os::unix::fs::symlink(root.path(), root.path().join("again")).unwrap();
-        assert_eq!(find_images(&[root.path()]).unwrap().len(), 1);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_pipe_in_a_folder_is_passed_over_and_a_link_that_leads_nowhere_is_not() {
-        let root = tempfile::tempdir().unwrap();
-        let made = std::process::Command::new("mkfifo").arg(root.path().join("a.png")).status().unwrap();
-        assert!(made.success());
-        std::os::unix::fs::symlink("nowhere", root.path().join("b.png")).unwrap();
-        let found = find_images(&[root.path()]).unwrap();
-        assert_eq!(found.iter().map(|image| image.name.to_str().unwrap()).collect::<Vec<_>>(), ["b.png"]);
-    }
-
-    #[test]
-    fn nothing_to_look_at_is_an_error() {
-        assert!(matches!(find_images::<&Path>(&[]), Err(ImageError::NothingGiven)));
-        let empty = tempfile::tempdir().unwrap();
-        let error = find_images(&[empty.path()]).unwrap_err().to_string();
-        assert!(error.contains("no images in this folder"), "{error}");
     }
 }

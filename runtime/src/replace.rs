@@ -1,15 +1,19 @@
-//! Files and folders are replaced whole or not at all, and known by their sha256. Nothing else in the runtime
-//! writes to the file system.
+//! Files are replaced whole or not at all; so are folders, in `folder`, and `sha256` says what both hold. Nothing else in the
+//! runtime writes to the file system.
 
+mod folder;
 mod lock;
+mod sha256;
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
+pub use folder::replace_directory;
 pub use lock::WriteLock;
-use sha2::{Digest, Sha256};
+pub(crate) use sha256::sha256_of_parts;
+pub use sha256::{sha256_hex, sha256_of_file};
 
 /// Why something could not be written; nothing was left behind.
 #[derive(Debug, thiserror::Error)]
@@ -157,96 +161,6 @@ fn sibling(path: &Path, target: &Path) -> Result<Option<tempfile::NamedTempFile>
     Ok(Some(sibling))
 }
 
-/// Lets `fill` write a temporary folder beside `path`, then swaps it in. If `fill` or the swap fails, what stood at
-/// `path` still stands there. Whether an existing folder may be replaced is for the caller to check.
-///
-/// # Errors
-/// Those of `fill`; a path that is not a folder; the system's refusal.
-pub fn replace_directory<E: From<ReplaceError>>(
-    path: &Path,
-    fill: impl FnOnce(&Path) -> Result<(), E>,
-) -> Result<(), E> {
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let refused = refused(path);
-    if target.exists() && !target.is_dir() {
-        return Err(ReplaceError::OtherKind {
-            path: path.to_path_buf(),
-            found: "a file",
-            expected: "a folder",
-        }
-        .into());
-    }
-    let folder = existing_folder(path, &target)?;
-    let mut builder = tempfile::Builder::new();
-    open_to_others(&mut builder, 0o777);
-    let builder = builder.prefix(".sparsight-");
-    let filled = builder.tempdir_in(&folder).map_err(&refused)?;
-    fill(filled.path())?;
-    if exchanged(filled.path(), &target) {
-        return Ok(()); // the old folder goes with the temporary one, whose place it has
-    }
-    // The old folder steps aside into `retired`, which goes when this function ends, and comes back if the new one
-    // can't take its place.
-    let retired = builder.tempdir_in(&folder).map_err(&refused)?;
-    let old = retired.path().join("old");
-    let replaces = target.exists();
-    if replaces {
-        fs::rename(&target, &old).map_err(&refused)?;
-    }
-    if let Err(error) = fs::rename(filled.path(), &target) {
-        if replaces {
-            fs::rename(&old, &target).map_err(&refused)?;
-        }
-        return Err(refused(error).into());
-    }
-    Ok(())
-}
-
-/// Whether two folders changed places, in one step: whoever looks finds a whole one, and so does who comes after a loss of power.
-/// False where there is no second one, or a system or file system that can't.
-#[cfg(target_os = "linux")]
-fn exchanged(one: &Path, other: &Path) -> bool {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).is_ok()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn exchanged(_: &Path, _: &Path) -> bool {
-    false
-}
-
-/// The sha256 of `bytes` in lower-case hexadecimal digits.
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    sha256_of_parts(&[bytes])
-}
-
-/// The sha256 of bytes that lie in several places, one behind the other, in lower-case hexadecimal digits.
-pub(crate) fn sha256_of_parts(parts: &[&[u8]]) -> String {
-    let mut hasher = Sha256::new();
-    parts.iter().for_each(|part| hasher.update(part));
-    hex(&hasher.finalize())
-}
-
-/// The sha256 of a file in lower-case hexadecimal digits, without holding the file in memory.
-///
-/// # Errors
-/// The system's reason why the file can't be read.
-pub fn sha256_of_file(path: &Path) -> io::Result<String> {
-    let mut file = fs::File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match io::Read::read(&mut file, &mut buffer)? {
-            0 => return Ok(hex(&hasher.finalize())),
-            read => hasher.update(&buffer[..read]),
-        }
-    }
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// The folder that `target` lies in.
 fn existing_folder(path: &Path, target: &Path) -> Result<PathBuf, ReplaceError> {
     let folder = match target.parent() {
@@ -272,7 +186,7 @@ fn open_to_others(builder: &mut tempfile::Builder, mode: u32) {
 mod tests {
     use super::*;
 
-    fn entries(folder: &Path) -> Vec<String> {
+    pub fn entries(folder: &Path) -> Vec<String> {
         let mut names: Vec<_> =
             fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
@@ -338,65 +252,5 @@ mod tests {
         replace_file(&link, b"new").unwrap();
         assert!(link.is_symlink());
         assert_eq!(fs::read(&target).unwrap(), b"new");
-    }
-
-    #[test]
-    fn a_folder_is_replaced_with_all_its_files() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("bundle");
-        for names in [["a", "b"], ["c", "d"]] {
-            replace_directory(&path, |temporary| {
-                names.iter().try_for_each(|name| replace_file(&temporary.join(name), b"x"))
-            })
-            .unwrap();
-        }
-        assert_eq!(entries(&path), ["c", "d"]);
-        assert_eq!(entries(folder.path()), ["bundle"]);
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_folder_that_is_replaced_is_there_all_the_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("checkpoint");
-        let replace = || replace_directory(&path, |temporary| replace_file(&temporary.join("a"), b"x"));
-        replace().unwrap();
-        let done = std::sync::atomic::AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                for _ in 0..200 {
-                    replace().unwrap();
-                }
-                done.store(true, std::sync::atomic::Ordering::Relaxed);
-            });
-            while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                assert!(path.is_dir());
-            }
-        });
-        assert_eq!(entries(folder.path()), ["checkpoint"]);
-    }
-
-    #[test]
-    fn a_failed_fill_leaves_the_old_folder() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("bundle");
-        fs::create_dir(&path).unwrap();
-        fs::write(path.join("a"), b"old").unwrap();
-        let failed: Result<(), ReplaceError> = replace_directory(&path, |temporary| {
-            replace_file(&temporary.join("a"), b"new")?;
-            replace_file(&temporary.join("nowhere/b"), b"new")
-        });
-        assert!(failed.is_err());
-        assert_eq!(fs::read(path.join("a")).unwrap(), b"old");
-        assert_eq!(entries(folder.path()), ["bundle"]);
-    }
-
-    #[test]
-    fn the_sha256_of_a_file_is_that_of_its_bytes() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a");
-        fs::write(&path, b"abc").unwrap();
-        assert_eq!(sha256_of_file(&path).unwrap(), sha256_hex(b"abc"));
-        assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

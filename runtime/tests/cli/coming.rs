@@ -237,15 +237,20 @@ fn an_image_that_failed_long_ago_does_not_spoil_a_clean_end() {
     names(&ended.stderr, &["1 failed", "stopped by a signal"]);
 }
 
+/// A stream whose records nobody reads any more, after the first.
+fn without_reader(sandbox: &Sandbox) -> (Child, ChildStdin) {
+    let mut stream = Running::start(sandbox, "stream", &["--size", "8x8"]);
+    stream.send(&[9; 3 * 64]);
+    stream.record();
+    (stream.child, stream.stdin.unwrap())
+}
+
 #[test]
 fn a_command_whose_records_nobody_reads_any_more_fails() {
     let sandbox = Sandbox::new();
-    let mut stream = Running::start(&sandbox, "stream", &["--size", "8x8"]);
-    stream.send(&[9; 3 * 64]);
-    stream.record();
-    let Running { mut child, stdin, records } = stream;
-    drop(records);
-    let _ = stdin.unwrap().write_all(&[9; 3 * 64]);
+    let (mut child, mut stdin) = without_reader(&sandbox);
+    let _ = stdin.write_all(&[9; 3 * 64]);
+    drop(stdin);
     let mut stderr = String::new();
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1), "{stderr}");
@@ -256,12 +261,7 @@ fn a_command_whose_records_nobody_reads_any_more_fails() {
 #[test]
 fn a_signal_that_ends_the_reader_too_is_a_clean_end() {
     let sandbox = Sandbox::new();
-    let mut stream = Running::start(&sandbox, "stream", &["--size", "8x8"]);
-    stream.send(&[9; 3 * 64]);
-    stream.record();
-    let Running { mut child, stdin, records } = stream;
-    drop(records); // first, as the last one of a pipeline may go
-    let mut stdin = stdin.unwrap();
+    let (mut child, mut stdin) = without_reader(&sandbox); // the last one of a pipeline may go first
     let _ = stdin.write_all(&[9; 5 * 3 * 64]);
     let sent = Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap();
     assert!(sent.success());

@@ -10,6 +10,8 @@ mod calibrating;
 mod changing;
 mod coming;
 #[cfg(unix)]
+mod ending;
+#[cfg(unix)]
 mod killing;
 mod outputs;
 mod posing;

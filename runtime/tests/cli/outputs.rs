@@ -2,8 +2,6 @@
 
 use std::{fs, path::Path};
 
-#[cfg(unix)]
-use crate::sandbox::with_default_signals;
 use crate::sandbox::{Sandbox, bundle, failure, names, one_line, sparsight, texture};
 
 #[test]
@@ -175,83 +173,6 @@ fn what_replaces_a_file_has_its_permissions() {
         assert_eq!(mode(&scores), private);
         fs::remove_file(scores).unwrap();
     }
-}
-
-#[cfg(unix)]
-#[test]
-fn whoever_reads_no_further_still_gets_every_heat_map_and_the_verdict() {
-    let sandbox = Sandbox::new();
-    sandbox.dictionary();
-    let new = sandbox.path("new");
-    (0..30).for_each(|seed| drop(sandbox.image(&format!("new/{seed}.png"), texture(40, 30, 1000 + seed))));
-    let closed = |arguments: &[&Path]| {
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
-        let mut score = std::process::Command::new(sandbox.score().get_program());
-        score.args(["score", "--provider", "cpu"]).arg(bundle()).arg(sandbox.dictionary()).arg(&new);
-        score.args(arguments).stdout(writer).stderr(std::process::Stdio::piped());
-        let output = score.output().unwrap();
-        (output.status.code(), String::from_utf8(output.stderr).unwrap())
-    };
-    let (heatmaps, page) = (sandbox.path("heatmaps"), sandbox.path("page.html"));
-    assert_eq!(
-        closed(&[Path::new("--heatmaps"), &heatmaps, Path::new("--html"), &page]),
-        (Some(0), "".into())
-    );
-    assert_eq!(fs::read_dir(&heatmaps).unwrap().count(), 30);
-    assert_eq!(fs::read_to_string(&page).unwrap().matches("<tr class=").count(), 30);
-    assert_eq!(closed(&[Path::new("--fail-on-anomaly")]).0, Some(3));
-    assert_eq!(closed(&[]), (Some(0), "".into()), "who wants nothing else has seen enough");
-}
-
-#[cfg(unix)]
-#[test]
-fn a_score_that_is_interrupted_leaves_nothing_half_written() {
-    let sandbox = Sandbox::new();
-    sandbox.dictionary();
-    (0..400).for_each(|seed| drop(sandbox.image(&format!("new/{seed}.png"), texture(300, 300, seed))));
-    let mut score = std::process::Command::new(sandbox.score().get_program());
-    score.args(["score", "--provider", "cpu", "--threads", "1", "--format", "jsonl", "--html"]);
-    score.arg(sandbox.path("page.html")).arg(bundle()).arg(sandbox.dictionary()).arg(sandbox.path("new"));
-    with_default_signals(&mut score).stdout(std::process::Stdio::piped());
-    let mut child = score.stderr(std::process::Stdio::piped()).spawn().unwrap();
-    let mut first = [0];
-    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
-    let sent = std::process::Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status();
-    assert!(sent.unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(130), "{stderr}");
-    names(&stderr, &["interrupted; --output and --html are not written"]);
-    let left: Vec<String> = sandbox
-        .entries()
-        .into_iter()
-        .filter(|name| name.contains(".sparsight-") || name.contains("page"))
-        .collect();
-    assert_eq!(left, [""; 0]);
-}
-
-#[cfg(unix)]
-#[test]
-fn a_signal_that_is_to_be_ignored_stops_nothing() {
-    let sandbox = Sandbox::new();
-    sandbox.dictionary();
-    (0..100).for_each(|seed| drop(sandbox.image(&format!("new/{seed}.png"), texture(200, 200, seed))));
-    let program = sandbox.score();
-    // As nohup does it.
-    let mut score = std::process::Command::new("sh");
-    score.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(program.get_program());
-    score.args(["score", "--provider", "cpu", "--threads", "1", "--format", "jsonl", "--html"]);
-    score.arg(sandbox.path("page.html")).arg(bundle()).arg(sandbox.dictionary()).arg(sandbox.path("new"));
-    let mut child = with_default_signals(&mut score).stdout(std::process::Stdio::piped()).spawn().unwrap();
-    let mut first = [0];
-    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
-    let sent = std::process::Command::new("kill").args(["-s", "HUP", &child.id().to_string()]).status();
-    assert!(sent.unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
-    assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), 100);
-    assert!(sandbox.path("page.html").is_file());
 }
 
 #[test]

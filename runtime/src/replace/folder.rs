@@ -1,0 +1,122 @@
+//! A folder that is replaced whole, with all its files. Whether it may be replaced, its owner knows.
+
+use std::{fs, path::Path};
+
+use super::{ReplaceError, existing_folder, open_to_others, refused};
+
+/// Lets `fill` write a temporary folder beside `path`, then swaps it in. If `fill` or the swap fails, what stood at
+/// `path` still stands there. Whether an existing folder may be replaced is for the caller to check.
+///
+/// # Errors
+/// Those of `fill`; a path that is not a folder; the system's refusal.
+pub fn replace_directory<E: From<ReplaceError>>(
+    path: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let refused = refused(path);
+    if target.exists() && !target.is_dir() {
+        return Err(ReplaceError::OtherKind {
+            path: path.to_path_buf(),
+            found: "a file",
+            expected: "a folder",
+        }
+        .into());
+    }
+    let folder = existing_folder(path, &target)?;
+    let mut builder = tempfile::Builder::new();
+    open_to_others(&mut builder, 0o777);
+    let builder = builder.prefix(".sparsight-");
+    let filled = builder.tempdir_in(&folder).map_err(&refused)?;
+    fill(filled.path())?;
+    if exchanged(filled.path(), &target) {
+        return Ok(()); // the old folder goes with the temporary one, whose place it has
+    }
+    // The old folder steps aside into `retired`, which goes when this function ends, and comes back if the new one
+    // can't take its place.
+    let retired = builder.tempdir_in(&folder).map_err(&refused)?;
+    let old = retired.path().join("old");
+    let replaces = target.exists();
+    if replaces {
+        fs::rename(&target, &old).map_err(&refused)?;
+    }
+    if let Err(error) = fs::rename(filled.path(), &target) {
+        if replaces {
+            fs::rename(&old, &target).map_err(&refused)?;
+        }
+        return Err(refused(error).into());
+    }
+    Ok(())
+}
+
+/// Whether two folders changed places, in one step: whoever looks finds a whole one, and so does who comes after a loss of power.
+/// False where there is no second one, or a system or file system that can't.
+#[cfg(target_os = "linux")]
+fn exchanged(one: &Path, other: &Path) -> bool {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exchanged(_: &Path, _: &Path) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{replace_file, tests::entries},
+        *,
+    };
+
+    #[test]
+    fn a_folder_is_replaced_with_all_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bundle");
+        for names in [["a", "b"], ["c", "d"]] {
+            replace_directory(&path, |temporary| {
+                names.iter().try_for_each(|name| replace_file(&temporary.join(name), b"x"))
+            })
+            .unwrap();
+        }
+        assert_eq!(entries(&path), ["c", "d"]);
+        assert_eq!(entries(folder.path()), ["bundle"]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_that_is_replaced_is_there_all_the_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint");
+        let replace = || replace_directory(&path, |temporary| replace_file(&temporary.join("a"), b"x"));
+        replace().unwrap();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    replace().unwrap();
+                }
+                done.store(true, std::sync::atomic::Ordering::Relaxed);
+            });
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                assert!(path.is_dir());
+            }
+        });
+        assert_eq!(entries(folder.path()), ["checkpoint"]);
+    }
+
+    #[test]
+    fn a_failed_fill_leaves_the_old_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bundle");
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("a"), b"old").unwrap();
+        let failed: Result<(), ReplaceError> = replace_directory(&path, |temporary| {
+            replace_file(&temporary.join("a"), b"new")?;
+            replace_file(&temporary.join("nowhere/b"), b"new")
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read(path.join("a")).unwrap(), b"old");
+        assert_eq!(entries(folder.path()), ["bundle"]);
+    }
+}
