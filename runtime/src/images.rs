@@ -204,7 +204,6 @@ fn unreadable(path: &Path, source: io::Error) -> ImageError {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
     use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
