@@ -105,17 +105,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         {
             bail!("{}: the run so far used other images; restore them or train anew", folder.display());
         }
-        // Older checkpoints only say which categories they were.
-        let other_images = checkpoint
-            .progress
-            .validation_fingerprint
-            .as_ref()
-            .is_some_and(|old| Some(old) != validation_fingerprint.as_ref());
-        let other_categories = checkpoint.config.data.validation != config.data.validation;
-        if checkpoint.progress.best.is_some() && (other_images || other_categories) {
-            super::note("validates on other images than before; the best so far does not count");
-            checkpoint.progress.best = None;
-        }
+        validates_on(&mut checkpoint, &config, validation_fingerprint.as_ref());
         continued(checkpoint, &config, &folder)?
     } else if let Some(weights) = &args.weights {
         Checkpoint::from_weights(&config, weights, data_fingerprint)?
@@ -205,6 +195,18 @@ fn taken(run: RunFolder, checkpoint: &Checkpoint, resume: bool, overwrite: bool)
         bail!("{}: another training went on from there meanwhile; resume again", run.checkpoint().display());
     }
     Ok(lock)
+}
+
+/// Forgets the best so far if it is of other images than those that validate from now on.
+fn validates_on(checkpoint: &mut Checkpoint, now: &Config, fingerprint: Option<&String>) {
+    let Checkpoint { config, progress, .. } = checkpoint;
+    // Older checkpoints only say which categories they were.
+    let are_others =
+        progress.validation_fingerprint.as_ref().is_some_and(|before| Some(before) != fingerprint)
+            || config.data.validation != now.data.validation;
+    if are_others && progress.best.take().is_some() {
+        super::note("validates on other images than before; the best so far does not count");
+    }
 }
 
 /// The checkpoint with the config to go on with: only the length of the run, its folders, checkpoints and validations may
