@@ -81,7 +81,7 @@ impl Calibration {
             let map = shot_maps.index_axis(Axis(0), shot);
             let reference = if scoring.reference {
                 let others: Vec<usize> = (0..shots).filter(|other| *other != shot).collect();
-                Reference::new(shot_maps.select(Axis(0), &others).view(), roi)
+                Reference::new(shot_maps.select(Axis(0), &others).view(), roi, scoring.reference_floor)
             } else {
                 None
             };

@@ -259,7 +259,7 @@ impl Dictionary {
     /// What energies are compared with, if the bundle's scoring asks for it; none for a single shot.
     pub fn reference(&self, scoring: &ScoringConfig) -> Option<Reference> {
         let maps = self.shot_maps.as_ref().filter(|_| scoring.reference)?;
-        Reference::new(maps.view(), self.roi.as_ref())
+        Reference::new(maps.view(), self.roi.as_ref(), scoring.reference_floor)
     }
 
     /// The dictionary of all other shots, not calibrated: what it makes of the shot that is left out shows how good

@@ -114,6 +114,15 @@ pub struct ScoringConfig {
     /// Divide the energy of each position by what the shots themselves have there, each explained by the others: places
     /// that vary among good images count for less. Beyond the paper.
     pub reference: bool,
+    /// The reference of a position counts at least as this share of its mean over all positions: where good images have little energy,
+    /// a little more of it is no alarm. At 0 each position keeps its own; the higher, the more alike they are.
+    #[cfg_attr(feature = "json-schema", schemars(extend("default" = 0.0)))]
+    #[serde(skip_serializing_if = "is_zero")] // bundles that don't need it stay as they were
+    pub reference_floor: f32,
+}
+
+fn is_zero(value: &f32) -> bool {
+    *value == 0.0
 }
 
 impl Default for InputConfig {
@@ -137,7 +146,7 @@ impl Default for BackboneConfig {
 
 impl Default for ScoringConfig {
     fn default() -> Self {
-        Self { top_fraction: 0.01, smoothing: 4.0, reference: false }
+        Self { top_fraction: 0.01, smoothing: 4.0, reference: false, reference_floor: 0.0 }
     }
 }
 
@@ -295,6 +304,12 @@ impl ScoringConfig {
         }
         if !(0.0..=1000.0).contains(&self.smoothing) {
             return Err(Violation::Smoothing(self.smoothing));
+        }
+        if !(0.0..=1000.0).contains(&self.reference_floor) {
+            return Err(Violation::ReferenceFloor(self.reference_floor));
+        }
+        if self.reference_floor > 0.0 && !self.reference {
+            return Err(Violation::FloorOfNoReference(self.reference_floor));
         }
         Ok(())
     }

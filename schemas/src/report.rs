@@ -86,7 +86,7 @@ pub struct Protocol {
     pub shots: usize,
     /// Random supports of a category.
     pub runs: usize,
-    /// Seed of the supports.
+    /// Seed of the supports and, plus the number of the run, of which of their positions become atoms.
     pub seed: u64,
     /// The share of good images that the calibrated threshold may mark a pixel of, between 0 and 1.
     pub false_alarm_rate: f64,

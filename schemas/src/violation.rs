@@ -44,6 +44,10 @@ pub enum Violation {
     TopFraction(f32),
     #[error("{0}; must be between 0 and 1000 pixels")]
     Smoothing(f32),
+    #[error("{0}; must be between 0 and 1000")]
+    ReferenceFloor(f32),
+    #[error("{0} of no reference; set scoring.reference to true, or leave this out")]
+    FloorOfNoReference(f32),
     #[error("{0:?} patches; must be [fewest, most] with 1 <= fewest <= most <= 10000")]
     Patches([usize; 2]),
     #[error("{0:?}; must be [smallest, largest] with 0 < smallest <= largest <= 1")]
@@ -134,6 +138,7 @@ impl Violation {
             Self::Tau(_) => "sparse_coding.tau",
             Self::TopFraction(_) => "scoring.top_fraction",
             Self::Smoothing(_) => "scoring.smoothing",
+            Self::ReferenceFloor(_) | Self::FloorOfNoReference(_) => "scoring.reference_floor",
             Self::LangevinSteps(_) => "langevin.steps",
             Self::Patches(_) => "negatives.patches",
             Self::PatchArea(_) => "negatives.area",

@@ -86,6 +86,14 @@ const BROKEN_CONFIGS: &[(&str, &str)] = &[
     ("scoring: {top_fraction: 0}", "scoring.top_fraction: 0; must be above 0 and at most 1 (line 1)"),
     ("scoring: {smoothing: -1}", "scoring.smoothing: -1; must be between 0 and 1000 pixels (line 1)"),
     (
+        "scoring: {reference: true, reference_floor: .nan}",
+        "scoring.reference_floor: NaN; must be between 0 and 1000 (line 1)",
+    ),
+    (
+        "scoring:\n  reference_floor: 1",
+        "scoring.reference_floor: 1 of no reference; set scoring.reference to true, or leave this out (line 2)",
+    ),
+    (
         "negatives: {patches: [2, 1]}",
         "negatives.patches: [2, 1] patches; must be [fewest, most] with 1 <= fewest <= most <= 10000 (line 1)",
     ),

@@ -243,7 +243,8 @@ fn evaluate_category(
     let (mut runs, mut pictures) = (Vec::new(), None);
     for run in 0..plan.protocol.runs {
         let support = goods.draw(plan.protocol, run);
-        let of_methods = take_run(detectors, &support, &test, plan, scored).map_err(failed)?;
+        let atoms = plan.protocol.seed.wrapping_add(run as u64); // another draw of them in every run
+        let of_methods = take_run(detectors, &support, atoms, &test, plan, scored).map_err(failed)?;
         if let (0, true, Some(shown)) = (run, plan.pictures, of_methods.first()) {
             pictures = Some(pictures::draw(category, &test, shown, &manifest)?);
         }

@@ -128,6 +128,11 @@ fn bundle_text(bundle: &Bundle) -> Vec<(&'static str, String)> {
         EnergyKind::Reconstruction => "what the codes leave unexplained",
         EnergyKind::Lasso => "what the codes leave unexplained, and their size (lasso)",
     };
+    let relative = match (manifest.scoring.reference, manifest.scoring.reference_floor) {
+        (false, _) => String::new(),
+        (true, 0.0) => ", relative to the shots' own energies".into(),
+        (true, floor) => format!(", relative to the shots' own energies, {floor} times their mean at least"),
+    };
     vec![
         ("bundle", manifest.name.clone()),
         ("sha256", bundle.sha256.clone()),
@@ -151,10 +156,8 @@ fn bundle_text(bundle: &Bundle) -> Vec<(&'static str, String)> {
         (
             "scoring",
             format!(
-                "top fraction {}, smoothing {} pixels{}",
-                manifest.scoring.top_fraction,
-                manifest.scoring.smoothing,
-                if manifest.scoring.reference { ", relative to the shots' own energies" } else { "" }
+                "top fraction {}, smoothing {} pixels{relative}",
+                manifest.scoring.top_fraction, manifest.scoring.smoothing
             ),
         ),
         (

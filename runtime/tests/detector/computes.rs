@@ -145,21 +145,28 @@ fn a_step_against_the_gradient_lowers_the_energy_as_it_says() {
 fn scores_relative_to_the_support_are_energies_divided_by_what_the_shots_have_there() {
     let plain = open(&tiny()).dictionary(&support(&shots()), &Adaptation::default()).unwrap();
     let maps = plain.shot_maps.clone().unwrap();
-    let folder = changed(|_, manifest| manifest.scoring.reference = true);
-    let mut detector = open(folder.path());
-    let dictionary = detector.dictionary(&support(&shots()), &Adaptation::default()).unwrap();
-    assert_eq!(dictionary.shot_maps.as_ref(), Some(&maps), "the scoring changes no energy");
-
     let query = noise_like(&shots().index_axis(Axis(0), 0).to_owned());
-    let score = detector.with_dictionary(&dictionary).unwrap().score_input(query.view()).unwrap();
     let (count, mean) = (maps.dim().0 as f32, maps.mean().unwrap());
-    for ((place, energy), scored) in score.energy_map.indexed_iter().zip(&score.scored_map) {
-        let own: f32 = (0..maps.dim().0).map(|shot| maps[[shot, place.0, place.1]]).sum::<f32>() / count;
-        let expected = energy / (own + 0.3 * mean);
-        assert!((scored - expected).abs() <= 1e-5 * expected, "{place:?}: {scored} {expected}");
+    for floor in [0.0, 1.0] {
+        let folder = changed(|_, manifest| {
+            (manifest.scoring.reference, manifest.scoring.reference_floor) = (true, floor);
+        });
+        let mut detector = open(folder.path());
+        let dictionary = detector.dictionary(&support(&shots()), &Adaptation::default()).unwrap();
+        assert_eq!(dictionary.shot_maps.as_ref(), Some(&maps), "the scoring changes no energy");
+
+        let score = detector.with_dictionary(&dictionary).unwrap().score_input(query.view()).unwrap();
+        let mut below = 0;
+        for ((place, energy), scored) in score.energy_map.indexed_iter().zip(&score.scored_map) {
+            let own: f32 = (0..maps.dim().0).map(|shot| maps[[shot, place.0, place.1]]).sum::<f32>() / count;
+            below += usize::from(own < floor * mean);
+            let expected = energy / (own.max(floor * mean) + 0.3 * mean);
+            assert!((scored - expected).abs() <= 1e-5 * expected, "{place:?}: {scored} {expected}");
+        }
+        assert_eq!(below > 0, floor > 0.0);
+        let again = Dictionary::from_bytes(&dictionary.to_bytes().unwrap()).unwrap();
+        assert_eq!(again, dictionary);
     }
-    let again = Dictionary::from_bytes(&dictionary.to_bytes().unwrap()).unwrap();
-    assert_eq!(again, dictionary);
 }
 
 /// Three images that differ a little.

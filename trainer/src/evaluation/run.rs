@@ -5,7 +5,7 @@ use ndarray::{Array2, ArrayView3};
 use sparsight_runtime::{
     calibration::{Calibration, Method as CalibrationMethod},
     detector::{Adaptation, Detector, DetectorError, Scorer, SupportImage, anomaly_score},
-    dictionary::Dictionary,
+    dictionary::{AtomSelection, Dictionary},
     maps::{energy_map_on_image, gradient_map_on_image, product_map_on_image},
 };
 use sparsight_schemas::Manifest;
@@ -83,16 +83,19 @@ impl RawMap {
     }
 }
 
-/// Adapts to `support`, calibrates and scores all test images by every method of the plan, in its order.
+/// Adapts to `support`, calibrates and scores all test images by every method of the plan, in its order. The atoms are drawn by
+/// `seed`.
 pub fn take_run(
     detectors: &mut Detectors,
     support: &[GoodImage],
+    seed: u64,
     test: &TestSet,
     plan: &Plan,
     scored: &impl Fn(),
 ) -> Result<Vec<MethodRun>, DetectorError> {
     let (rate, poses) = (plan.protocol.false_alarm_rate, plan.protocol.poses);
-    let adaptation = Adaptation { false_alarm_rate: rate, poses, ..Adaptation::default() };
+    let selection = AtomSelection::new(&detectors.detector.bundle().manifest.sparse_coding, seed);
+    let adaptation = Adaptation { false_alarm_rate: rate, poses, selection, ..Adaptation::default() };
     let images: Vec<SupportImage> = support.iter().map(|good| good.support.clone()).collect();
     let inputs: Vec<ArrayView3<f32>> = images.iter().map(|image| image.input.view()).collect();
     let dictionary = detectors.detector.dictionary(&images, &adaptation)?;

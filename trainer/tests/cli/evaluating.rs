@@ -78,6 +78,40 @@ fn a_report_is_the_same_each_time_and_for_each_choice_of_categories() {
     assert!(row.contains(&format!("{:.4} ±{:.4}", cell.mean, cell.std)), "{row}");
 }
 
+#[test]
+fn every_run_draws_its_atoms_anew() {
+    let folder = with_data();
+    let few = folder.path().join("few");
+    fs::create_dir(&few).unwrap();
+    for file in fs::read_dir(BUNDLE).unwrap().map(Result::unwrap) {
+        fs::copy(file.path(), few.join(file.file_name())).unwrap();
+    }
+    let manifest = fs::read_to_string(few.join("manifest.yaml")).unwrap();
+    let (settings, provenance) = manifest.split_once("provenance:").unwrap();
+    let settings = settings.replace("max_atoms: 0", "max_atoms: 3");
+    fs::write(few.join("manifest.yaml"), format!("{settings}provenance:{provenance}")).unwrap();
+
+    // As many shots as there are good images, so that all supports are alike.
+    let good = fs::read_dir(folder.path().join("data/weave_000/train/good")).unwrap().count().to_string();
+    let figures = |bundle: &str, seed: &str| {
+        let protocol = ["--shots", &good, "--runs", "2", "--seed", seed, "-o", "report.json"];
+        let what = ["evaluate", bundle, "--data", "data", "--provider", "cpu", "--categories", "weave_000"];
+        call(&[&what[..], &protocol, &["--maps", "energy"]].concat(), folder.path()).success();
+        let category = &read(&folder.path().join("report.json")).categories[0];
+        ["energy", "knn", "difference"].map(|name| {
+            category.maps.get(name).unwrap_or_else(|| &category.baselines[name]).pixel_auroc.unwrap()
+        })
+    };
+    let [energy, knn, difference] = figures("few", "0");
+    assert!(
+        energy.std > 1e-4 && knn.std > 1e-4 && difference.std < 1e-6,
+        "{energy:?} {knn:?} {difference:?}"
+    );
+    assert_eq!(figures("few", "0"), [energy, knn, difference]);
+    assert_ne!(figures("few", "7")[0], energy);
+    assert!(figures(BUNDLE, "0").iter().all(|all| all.std < 1e-6), "every position is an atom");
+}
+
 /// A category of grey images, `data/NAME`; a patch of noise spoils the defective ones.
 fn flat_category(folder: &Path, name: &str) {
     let data = folder.join("data").join(name);
