@@ -199,7 +199,7 @@ pub fn leave_one_shot_out(
 
 #[cfg(test)]
 mod tests {
-    use ndarray::Array4;
+    use ndarray::{Array4, array, s};
 
     use super::*;
     use crate::sparse_coding::dictionary;
@@ -303,5 +303,27 @@ mod tests {
         let scores = Calibration::new(maps.view(), None, &scoring, 0.1).unwrap().unwrap().scores;
         // The first is divided by 1.5 of itself, the last by its half.
         assert!((scores[2] / scores[0] - 3.0).abs() < 1e-5, "{scores:?}");
+    }
+
+    #[test]
+    fn a_shot_is_calibrated_with_the_floor_that_it_would_be_scored_with() {
+        let maps = array![[[1.0, 3.0]], [[1.0, 3.0]], [[2.0, 2.0]]];
+        let of_last = |maps: &Array3<f32>, roi: Option<&Roi>, reference_floor| {
+            let scoring = ScoringConfig {
+                reference: true,
+                reference_floor,
+                top_fraction: 1.0,
+                ..ScoringConfig::default()
+            };
+            Calibration::new(maps.view(), roi, &scoring, 0.1).unwrap().unwrap().scores[2]
+        };
+        // The others have 1 and 3, 2 in the mean, of which 0.3 is added.
+        let (own, floor) = ((2.0 / 1.6 + 2.0 / 3.6) / 2.0, (2.0 / 2.6 + 2.0 / 3.6) / 2.0);
+        assert!((of_last(&maps, None, 0.0) - own).abs() < 1e-6);
+        assert!((of_last(&maps, None, 1.0) - floor).abs() < 1e-6);
+        let roi = Roi::from_inside(array![[1.0, 1.0, 0.0, 0.0]]).unwrap();
+        let mut wider = Array3::zeros((3, 1, 4)); // elsewhere maps are 0
+        wider.slice_mut(s![.., .., ..2]).assign(&maps);
+        assert!((of_last(&wider, Some(&roi), 1.0) - floor).abs() < 1e-6);
     }
 }

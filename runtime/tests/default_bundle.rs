@@ -41,8 +41,10 @@ fn it_is_small() {
 fn it_was_trained_as_the_committed_config_says_and_tells_how_that_went() {
     let yaml = fs::read_to_string(root().join("trainer/configs/default.yaml")).unwrap();
     let config = Valid::<Config>::parse(&yaml).unwrap().into_raw();
-    let provenance = Bundle::open(&bundle()).unwrap().manifest.provenance.clone();
+    let manifest = Bundle::open(&bundle()).unwrap().manifest;
+    let provenance = manifest.provenance.clone();
     assert_eq!(provenance.config, config);
+    assert_eq!((manifest.scoring, manifest.sparse_coding), (config.scoring, config.sparse_coding));
     assert_eq!((provenance.steps, provenance.seed), (config.training.steps, config.seed));
     assert!(provenance.data_fingerprint.is_some());
     assert_eq!(provenance.initial_weights, None); // which may have seen what it was not trained on

@@ -114,8 +114,9 @@ pub struct ScoringConfig {
     /// Divide the energy of each position by what the shots themselves have there, each explained by the others: places
     /// that vary among good images count for less. Beyond the paper.
     pub reference: bool,
-    /// The reference of a position counts at least as this share of its mean over all positions: where good images have little energy,
-    /// a little more of it is no alarm. At 0 each position keeps its own; the higher, the more alike they are.
+    /// What the shots have at a position counts at least as this share of its mean over all positions, 0 to 1000; above 0 only
+    /// with `reference`. Where good images have little energy a little more of it is no alarm then. At 0 each position keeps its
+    /// own; the higher, the more alike they are.
     #[cfg_attr(feature = "json-schema", schemars(extend("default" = 0.0)))]
     #[serde(skip_serializing_if = "is_zero")] // bundles that don't need it stay as they were
     pub reference_floor: f32,

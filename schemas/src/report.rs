@@ -84,9 +84,10 @@ pub struct EvaluationReport {
 pub struct Protocol {
     /// Support images of a run.
     pub shots: usize,
-    /// Random supports of a category.
+    /// Random supports of a category, each with a draw of atoms of its own.
     pub runs: usize,
-    /// Seed of the supports and, plus the number of the run, of which of their positions become atoms.
+    /// Seed of the supports. Plus the number of the run, from 0, it is that of their atoms, so seeds that are near each other share
+    /// draws of atoms.
     pub seed: u64,
     /// The share of good images that the calibrated threshold may mark a pixel of, between 0 and 1.
     pub false_alarm_rate: f64,

@@ -90,6 +90,14 @@ const BROKEN_CONFIGS: &[(&str, &str)] = &[
         "scoring.reference_floor: NaN; must be between 0 and 1000 (line 1)",
     ),
     (
+        "scoring: {reference: true, reference_floor: -1}",
+        "scoring.reference_floor: -1; must be between 0 and 1000 (line 1)",
+    ),
+    (
+        "scoring: {reference: true, reference_floor: 1001}",
+        "scoring.reference_floor: 1001; must be between 0 and 1000 (line 1)",
+    ),
+    (
         "scoring:\n  reference_floor: 1",
         "scoring.reference_floor: 1 of no reference; set scoring.reference to true, or leave this out (line 2)",
     ),

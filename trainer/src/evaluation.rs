@@ -148,7 +148,8 @@ pub enum EvaluationError {
 }
 
 /// Takes the figures of a bundle on each category: for every run, adapts to random good training images and scores
-/// all test images. The supports of a category depend on the seed and its name, not on the other categories.
+/// all test images. The supports of a category depend on the seed and its name, not on the other categories; atoms
+/// are drawn by the seed plus the number of the run.
 ///
 /// An image's score by a map is the mean of the map's highest values, as many as the bundle's `top_fraction` says;
 /// pixels are compared at the size of the image, after the smoothing that ships. `scored` is called after each image of

@@ -131,7 +131,9 @@ fn bundle_text(bundle: &Bundle) -> Vec<(&'static str, String)> {
     let relative = match (manifest.scoring.reference, manifest.scoring.reference_floor) {
         (false, _) => String::new(),
         (true, 0.0) => ", relative to the shots' own energies".into(),
-        (true, floor) => format!(", relative to the shots' own energies, {floor} times their mean at least"),
+        (true, floor) => {
+            format!(", relative to the shots' own energies, which count as {floor} times their mean at least")
+        }
     };
     vec![
         ("bundle", manifest.name.clone()),

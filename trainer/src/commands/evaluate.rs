@@ -46,10 +46,10 @@ pub struct EvaluateArgs {
     /// Support images of a run
     #[arg(long, value_name = "K", default_value_t = 10, value_parser = value_parser!(u32).range(1..))]
     shots: u32,
-    /// Random supports of a category
+    /// Random supports of a category, each with a draw of atoms of its own
     #[arg(long, value_name = "R", default_value_t = 5, value_parser = value_parser!(u32).range(1..))]
     runs: u32,
-    /// Seed of the supports
+    /// Seed of the supports and of their atoms
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
     /// Share of good images that the calibrated threshold may mark a pixel of, above 0 and below 1

@@ -108,7 +108,7 @@ fn every_run_draws_its_atoms_anew() {
         "{energy:?} {knn:?} {difference:?}"
     );
     assert_eq!(figures("few", "0"), [energy, knn, difference]);
-    assert_ne!(figures("few", "7")[0], energy);
+    assert!((figures("few", "7")[0].mean - energy.mean).abs() > 1e-3, "another seed draws others");
     assert!(figures(BUNDLE, "0").iter().all(|all| all.std < 1e-6), "every position is an atom");
 }
 
