@@ -1,26 +1,12 @@
-//! Configs and manifests as YAML text, from outside: what is accepted, what is refused, and what the refusal says.
+//! Rules that a config or a manifest may break: each is refused, named with its field and line. Texts of another form are
+//! `reading`'s.
 
 use std::collections::HashSet;
 use std::mem::discriminant;
 
-use proptest::prelude::*;
-use sparsight_schemas::{BackboneConfig, Config, Manifest, ParseError, Shrinkage, Valid, Violation};
+use sparsight_schemas::{Config, Manifest, ParseError, Valid, Violation};
 
-/// A manifest that keeps every rule.
-const MANIFEST: &str = "\
-schema_version: 1
-name: tiny
-input: {height: 32, width: 32, resize: bilinear}
-features: {channels: 16, height: 4, width: 4, stride: 8}
-sparse_coding: {receptive_field: 3, steps: 8, lambda_max: 0.3, lambda_star: 0.05, shrinkage: sigmoid, tau: 20.0}
-scoring: {top_fraction: 0.01, smoothing: 4.0}
-tolerances: {features: 0.0001, energy: 0.0001, gradient: 0.001}
-files:
-  backbone.onnx: 0000000000000000000000000000000000000000000000000000000000000000
-  backbone_vjp.onnx: 1111111111111111111111111111111111111111111111111111111111111111
-  probe.safetensors: 2222222222222222222222222222222222222222222222222222222222222222
-provenance: {version: 0.1.0, seed: 1, steps: 0, data_fingerprint: null, config: {}}
-";
+use crate::MANIFEST;
 
 /// Configs that break one rule, and what is said of them.
 const BROKEN_CONFIGS: &[(&str, &str)] = &[
@@ -253,102 +239,8 @@ fn every_rule_can_be_broken() {
         .map(|(was, is, _)| Valid::<Manifest>::parse(&broken_manifest(was, is)).unwrap_err());
     let broken: Vec<Violation> = configs.chain(manifests).map(violation).collect();
     let kinds: HashSet<_> = broken.iter().map(discriminant).collect();
-    let rules = include_str!("../src/violation.rs").matches("#[error(").count();
+    let rules = include_str!("../../src/violation.rs").matches("#[error(").count();
     assert_eq!(kinds.len(), rules);
-}
-
-#[test]
-fn an_unknown_field_is_named_with_its_line() {
-    let cases = [
-        ("sed: 1", "unknown field `sed`", "at line 1 column 1"),
-        ("# seed\n\nseed: 1\nsed: 2", "unknown field `sed`", "at line 4 column 1"),
-        ("input:\n  width: 32\n  hight: 32\n", "input: unknown field `hight`", "at line 3 column 3"),
-        (
-            "negatives:\n  kinds: {noise: 1, sponge: 2}",
-            "negatives.kinds: unknown field `sponge`",
-            "at line 2 column 21",
-        ),
-    ];
-    for (yaml, field, place) in cases {
-        let said = Valid::<Config>::parse(yaml).unwrap_err().to_string();
-        assert!(said.starts_with(field) && said.ends_with(place), "{said:?} of {yaml:?}");
-    }
-    let said = Valid::<Manifest>::parse(&format!("{MANIFEST}licence: MIT\n")).unwrap_err().to_string();
-    assert!(said.starts_with("unknown field `licence`") && said.ends_with("at line 13 column 1"), "{said:?}");
-}
-
-#[test]
-fn a_value_of_another_type_is_named_with_its_line() {
-    let cases = [
-        ("\nseed: -1", "seed: invalid type: integer `-1`, expected u64 at line 2 column 7"),
-        (
-            "training:\n  steps: 1.5",
-            "training.steps: invalid type: floating point `1.5`, expected usize at line 2 column 10",
-        ),
-        (
-            "input: {resize: nearest}",
-            "input.resize: unknown variant `nearest`, expected one of `bilinear`, `bicubic`, `lanczos` at line 1 column 17",
-        ),
-        ("- seed", "invalid type: sequence, expected struct Config at line 1 column 1"),
-    ];
-    for (yaml, said) in cases {
-        assert_eq!(Valid::<Config>::parse(yaml).unwrap_err().to_string(), said);
-    }
-}
-
-#[test]
-fn a_text_that_is_not_yaml_is_one_line_with_its_place() {
-    let said = Valid::<Config>::parse("seed: 1\nname: 'a\n").unwrap_err().to_string();
-    assert_eq!(
-        said,
-        "found unexpected end of stream at line 3 column 1, while scanning a quoted scalar at line 2 column 7"
-    );
-}
-
-#[test]
-fn a_field_given_twice_is_an_error() {
-    let said = Valid::<Config>::parse("seed: 1\nname: a\nseed: 2").unwrap_err().to_string();
-    assert_eq!(said, "duplicate field `seed`");
-}
-
-#[test]
-fn a_manifest_lacks_no_field() {
-    for line in MANIFEST.lines().filter(|line| !line.starts_with(' ') && !line.starts_with("files")) {
-        let yaml = MANIFEST.replace(&format!("{line}\n"), "");
-        let said = Valid::<Manifest>::parse(&yaml).unwrap_err().to_string();
-        let field = line.split(':').next().unwrap();
-        assert!(said.starts_with(&format!("missing field `{field}`")), "{said:?} without {field}");
-    }
-}
-
-#[test]
-fn an_empty_text_is_the_default_config_and_no_manifest() {
-    for empty in ["", "\n", "# nothing but a comment\n", "---\n", "{}"] {
-        assert_eq!(*Valid::<Config>::parse(empty).unwrap(), Config::default(), "of {empty:?}");
-        let said = Valid::<Manifest>::parse(empty).unwrap_err().to_string();
-        assert!(said.starts_with("missing field `schema_version`"), "{said:?} of {empty:?}");
-    }
-}
-
-#[test]
-fn the_defaults_are_the_papers() {
-    let config = Valid::<Config>::parse("name: defaults").unwrap();
-    assert_eq!((config.input.height, config.input.width), (128, 128));
-    assert_eq!(config.backbone.widths, [32, 64, 128, 256]);
-    assert_eq!(config.backbone.strides, [1, 2, 2, 2]);
-    assert_eq!(config.backbone.feature_channels, 256);
-    let coding = config.sparse_coding;
-    assert_eq!((coding.receptive_field, coding.steps, coding.shrinkage), (3, 8, Shrinkage::Sigmoid));
-    assert_eq!((coding.lambda_max, coding.lambda_star, coding.tau), (0.3, 0.05, 20.0));
-    assert_eq!((config.episodes.shots, config.episodes.queries, config.langevin.steps), (10, 10, 5));
-    assert_eq!((config.negatives.patches, config.negatives.area), ([1, 3], [0.0025, 0.025]));
-}
-
-#[test]
-fn a_field_left_out_of_a_group_keeps_its_default() {
-    let config = Valid::<Config>::parse("sparse_coding: {steps: 3}").unwrap();
-    assert_eq!(config.sparse_coding.steps, 3);
-    assert_eq!(config.sparse_coding.lambda_max, Config::default().sparse_coding.lambda_max);
 }
 
 #[test]
@@ -358,60 +250,4 @@ fn a_broken_rule_in_a_default_has_no_line() {
         error.to_string(),
         "sparse_coding.lambda_star: 0.05; must be positive and at most lambda_max, 0.01"
     );
-}
-
-fn configs() -> impl Strategy<Value = Config> {
-    let backbone =
-        proptest::collection::vec((1usize..40, 1usize..3), 1..5).prop_map(|stages| BackboneConfig {
-            widths: stages.iter().map(|(groups, _)| groups * 8).collect(),
-            strides: stages.iter().map(|(_, stride)| *stride).collect(),
-            feature_channels: 8 * stages.len(),
-            image_shortcut: stages.len() % 2 == 1,
-            image_shortcut_cells: 2 - stages.len() % 2,
-            image_shortcut_contrast: stages.len() == 3,
-        });
-    let names = proptest::collection::vec(".*", 0..3);
-    (backbone, ".*", any::<u64>(), 16usize..4097, 1e-6f64..10.0, 0.0f64..1.0, names).prop_map(
-        |(backbone, name, seed, height, lambda_max, learning_rate, roots)| {
-            let mut config = Config { name, seed, backbone, ..Config::default() };
-            config.input.height = height;
-            config.sparse_coding.lambda_max = lambda_max;
-            config.sparse_coding.lambda_star = lambda_max / 3.0;
-            config.optimizer.learning_rate = learning_rate;
-            config.data.roots = roots;
-            config
-        },
-    )
-}
-
-proptest! {
-    #[test]
-    fn a_config_that_is_written_and_read_again_is_equal(config in configs()) {
-        let yaml = serde_yaml::to_string(&config).unwrap();
-        prop_assert_eq!(Valid::<Config>::parse(&yaml).unwrap().into_raw(), config);
-    }
-
-    #[test]
-    fn a_manifest_that_is_written_and_read_again_is_equal(config in configs()) {
-        let mut manifest = Valid::<Manifest>::parse(MANIFEST).unwrap().into_raw();
-        manifest.provenance.config = config;
-        let yaml = serde_yaml::to_string(&manifest).unwrap();
-        prop_assert_eq!(Valid::<Manifest>::parse(&yaml).unwrap().into_raw(), manifest);
-    }
-
-    #[test]
-    fn no_text_makes_it_panic_and_every_error_is_one_line(text in "(\\PC|\n|[-:{}\\[\\]&*!?|>'\"%@#, ]){0,60}") {
-        for error in [Valid::<Config>::parse(&text).err(), Valid::<Manifest>::parse(&text).err()].into_iter().flatten() {
-            prop_assert!(!error.to_string().contains('\n'));
-        }
-    }
-
-    #[test]
-    fn no_spoilt_manifest_makes_it_panic(place in 0..MANIFEST.len(), length in 0usize..20, patch in "\\PC{0,8}") {
-        let end = (place + length).min(MANIFEST.len());
-        let text = format!("{}{patch}{}", &MANIFEST[..place], &MANIFEST[end..]);
-        if let Err(error) = Valid::<Manifest>::parse(&text) {
-            prop_assert!(!error.to_string().contains('\n'));
-        }
-    }
 }
