@@ -6,6 +6,8 @@
 
 mod config;
 mod geometry;
+#[cfg(feature = "json-schema")]
+mod json_schema;
 mod manifest;
 mod poses;
 mod report;
@@ -20,6 +22,8 @@ pub use config::{
     SparseCodingConfig, TrainingConfig,
 };
 pub use geometry::FeatureGeometry;
+#[cfg(feature = "json-schema")]
+pub use json_schema::json_schemas;
 pub use manifest::{
     BUNDLE_FILES, MANIFEST_SCHEMA_VERSION, Manifest, Provenance, Tolerances, TrainingSummary,
 };
@@ -35,14 +39,3 @@ pub use violation::Violation;
 pub const NORM_GROUPS: usize = 8;
 /// What every group normalisation adds to the variance.
 pub const NORM_EPSILON: f64 = 1e-5;
-
-/// The JSON Schemas of the formats, as (file name, schema), for editors and other languages.
-#[cfg(feature = "json-schema")]
-pub fn json_schemas() -> Vec<(&'static str, schemars::Schema)> {
-    vec![
-        ("config.schema.json", schemars::schema_for!(Config)),
-        ("manifest.schema.json", schemars::schema_for!(Manifest)),
-        ("score_record.schema.json", schemars::schema_for!(ScoreRecord)),
-        ("evaluation_report.schema.json", schemars::schema_for!(EvaluationReport)),
-    ]
-}
