@@ -211,9 +211,9 @@ impl Detector {
     /// Gets ready to score with `dictionary`.
     ///
     /// # Errors
-    /// A dictionary of another bundle.
+    /// A dictionary of another bundle, or one whose shots have changed since it was calibrated.
     pub fn with_dictionary(&mut self, dictionary: &Dictionary) -> Result<Scorer<'_>, DetectorError> {
-        dictionary.check_bundle(&self.bundle)?;
+        dictionary.check_scorable(&self.bundle)?;
         Ok(Scorer::new(self, dictionary))
     }
 

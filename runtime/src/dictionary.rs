@@ -121,14 +121,14 @@ impl Dictionary {
         Self::read_file(path).map_err(|fault| DictionaryError { path: path.to_path_buf(), fault })
     }
 
-    /// Reads a dictionary and checks that it belongs to `bundle`.
+    /// Reads a dictionary and checks that it belongs to `bundle` and can be scored with.
     ///
     /// # Errors
     /// The file and what is wrong with it.
     pub fn read_for(path: &Path, bundle: &Bundle) -> Result<Self, DictionaryError> {
         let at = |fault| DictionaryError { path: path.to_path_buf(), fault };
         let dictionary = Self::read(path)?;
-        dictionary.check_bundle(bundle).map_err(at)?;
+        dictionary.check_scorable(bundle).map_err(at)?;
         Ok(dictionary)
     }
 
@@ -303,6 +303,7 @@ impl Dictionary {
     fn read_file(path: &Path) -> Result<Self, DictionaryFault> {
         let unreadable = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => DictionaryFault::Missing,
+            io::ErrorKind::IsADirectory => DictionaryFault::Folder,
             _ => DictionaryFault::Unreadable(error),
         };
         let size = fs::metadata(path).map_err(unreadable)?.len();

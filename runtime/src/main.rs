@@ -15,12 +15,14 @@ fn main() -> ExitCode {
         Ok(exit) => return ExitCode::from(exit as u8),
         Err(error) => error,
     };
-    // Whoever read stdout has seen enough, as `head` does.
-    let broken_pipe = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
-    if error.downcast_ref().is_some_and(broken_pipe) {
-        return ExitCode::SUCCESS;
-    }
-    let line = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    // Every other error of the system names its file, so a bare one is of standard output.
+    let line = match error.downcast_ref::<io::Error>() {
+        // Whoever read it has seen enough, as `head` does.
+        Some(bare) if bare.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+        Some(bare) => format!("standard output: {bare}; make room where it goes"),
+        None => error.to_string(),
+    };
+    let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
     let _ = writeln!(io::stderr(), "error: {}", printable(&line));
     ExitCode::from(1)
 }

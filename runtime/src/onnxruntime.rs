@@ -94,7 +94,8 @@ static LOADED: Mutex<Option<(Library, Environment)>> = Mutex::new(None);
 /// A named library that is not there, or every place that was searched.
 pub fn find(named: Option<&Path>) -> Result<Library, OnnxRuntimeError> {
     let variable = env::var_os(LIBRARY_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
-    let executable = env::current_exe().ok().and_then(|file| Some(file.parent()?.to_path_buf()));
+    let executable = env::current_exe().ok().map(|file| file.canonicalize().unwrap_or(file));
+    let executable = executable.and_then(|file| Some(file.parent()?.to_path_buf()));
     search(named, variable.as_deref(), executable.as_deref(), env::current_dir().ok().as_deref())
 }
 

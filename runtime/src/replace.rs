@@ -15,6 +15,9 @@ pub use lock::WriteLock;
 pub(crate) use sha256::sha256_of_parts;
 pub use sha256::{sha256_hex, sha256_of_file};
 
+/// Links behind one another that are followed, as Linux does.
+const MOST_LINKS: usize = 40;
+
 /// Why something could not be written; nothing was left behind.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplaceError {
@@ -97,7 +100,7 @@ impl Replacement {
     /// # Errors
     /// As [`replace_file`].
     pub fn begin(path: &Path) -> Result<Self, ReplaceError> {
-        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let target = real_path(path);
         let file = match sibling(path, &target)? {
             Some(sibling) => Destination::Sibling(sibling),
             None => {
@@ -139,7 +142,25 @@ impl Replacement {
 /// # Errors
 /// As [`replace_file`].
 pub fn check_replaceable(path: &Path) -> Result<(), ReplaceError> {
-    sibling(path, &fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())).map(drop)
+    sibling(path, &real_path(path)).map(drop)
+}
+
+/// Where a path leads, behind all links; what is not there yet, as far as its folders are.
+pub fn real_path(path: &Path) -> PathBuf {
+    let mut path = path.to_path_buf();
+    // A link that leads nowhere names what is to be made. In circles none does.
+    for _ in 0..MOST_LINKS {
+        if let Ok(real) = path.canonicalize() {
+            return real;
+        }
+        let Ok(next) = path.read_link() else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(next);
+    }
+    match (path.parent(), path.file_name()) {
+        (Some(folder), Some(name)) if folder.as_os_str().is_empty() => real_path(Path::new(".")).join(name),
+        (Some(folder), Some(name)) => real_path(folder).join(name),
+        _ => path,
+    }
 }
 
 /// An empty temporary file beside `target`, to which `path` leads; none if that is a device or a pipe.
@@ -191,6 +212,25 @@ mod tests {
             fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_followed_also_where_nothing_is_yet() {
+        let folder = tempfile::tempdir().unwrap();
+        let [link, other, target] = ["link", "other", "sub/target"].map(|name| folder.path().join(name));
+        fs::create_dir(folder.path().join("sub")).unwrap();
+        std::os::unix::fs::symlink("sub/../other", &link).unwrap();
+        std::os::unix::fs::symlink(&target, &other).unwrap();
+        for bytes in [b"1", b"2"] {
+            replace_file(&link, bytes).unwrap();
+            assert_eq!(fs::read(&target).unwrap(), bytes);
+            assert!(link.is_symlink() && other.is_symlink());
+        }
+        assert_eq!(real_path(&link), target.canonicalize().unwrap());
+        let circle = folder.path().join("circle");
+        std::os::unix::fs::symlink("circle", &circle).unwrap();
+        assert_eq!(real_path(&circle).file_name(), circle.file_name());
     }
 
     #[test]

@@ -36,6 +36,10 @@ pub enum SignatureError {
     NotAKey(String),
     #[error("{PUBLIC_KEY_VARIABLE}: is set and empty; set it to a key, or to none at all")]
     EmptyVariable,
+    #[error(
+        "{PUBLIC_KEY_FILE}: it can't be told whether it is beside this program, as the system does not say where that is ({0}); pin a key by {PUBLIC_KEY_VARIABLE}, or make /proc available"
+    )]
+    NoExecutable(io::Error),
     #[error("{}: can't be read ({source}); check its permissions", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
     #[error(
@@ -88,13 +92,17 @@ impl PublicKey {
             Some(variable) => return Self::new(&variable.to_string_lossy()).map(Some),
             None => {}
         }
-        let beside = env::current_exe().ok().map(|executable| executable.with_file_name(PUBLIC_KEY_FILE));
-        // A link that leads nowhere is there, too.
-        let is_there = |file: &PathBuf| match file.symlink_metadata() {
-            Err(error) => error.kind() != io::ErrorKind::NotFound,
-            Ok(_) => true,
-        };
-        beside.filter(is_there).map(|file| Self::from_file(&file)).transpose()
+        Self::beside(env::current_exe())
+    }
+
+    /// The key beside the executable, which a system may call by a link to it.
+    fn beside(executable: io::Result<PathBuf>) -> Result<Option<Self>, SignatureError> {
+        let executable = executable.map_err(SignatureError::NoExecutable)?;
+        let file = executable.canonicalize().unwrap_or(executable).with_file_name(PUBLIC_KEY_FILE);
+        match file.symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            _ => Self::from_file(&file).map(Some), // a link that leads nowhere is there, too
+        }
     }
 
     /// Checks that the file `signature` holds this key's signature of `content`.
@@ -144,11 +152,42 @@ fn one_line(text: &str) -> String {
 
 /// The text of a small file. What is no UTF-8 becomes something that is neither key nor signature.
 fn read(path: &Path) -> io::Result<String> {
-    let file = File::open(path)?;
-    if !file.metadata()?.is_file() {
+    // Opening a pipe may never end.
+    if !path.metadata()?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
     let mut bytes = Vec::new();
-    file.take(LARGEST_FILE).read_to_end(&mut bytes)?;
+    File::open(path)?.take(LARGEST_FILE).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The public key of minisign's own documentation.
+    const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+
+    #[test]
+    fn a_key_beside_the_program_is_pinned_also_where_a_link_calls_the_program() {
+        let root = tempfile::tempdir().unwrap();
+        let program = root.path().join("lib/sparsight");
+        std::fs::create_dir(root.path().join("lib")).unwrap();
+        std::fs::write(&program, b"").unwrap();
+        assert!(PublicKey::beside(Ok(program.clone())).unwrap().is_none());
+        std::fs::write(program.with_file_name(PUBLIC_KEY_FILE), KEY).unwrap();
+        assert_eq!(PublicKey::beside(Ok(program.clone())).unwrap().unwrap().to_string(), KEY);
+        #[cfg(unix)]
+        {
+            let link = root.path().join("sparsight");
+            std::os::unix::fs::symlink(&program, &link).unwrap();
+            assert_eq!(PublicKey::beside(Ok(link)).unwrap().unwrap().to_string(), KEY);
+        }
+    }
+
+    #[test]
+    fn a_program_that_cant_tell_where_it_is_does_not_take_every_bundle() {
+        let error = PublicKey::beside(Err(io::ErrorKind::NotFound.into())).unwrap_err().to_string();
+        assert!(error.starts_with("sparsight.pub: it can't be told"), "{error}");
+    }
 }

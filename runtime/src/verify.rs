@@ -9,7 +9,7 @@ use crate::{
     backbone::BackboneError,
     bundle::BundleError,
     detector::Detector,
-    sparse_coding::{Atoms, codes, energy, energy_map, features_gradient, lambdas, unfold},
+    sparse_coding::{Atoms, Coder, codes, energy, lambdas, unfold},
     tensors::{self, TensorError},
 };
 
@@ -144,7 +144,7 @@ impl Probe {
 }
 
 /// Computes every stage of the bundle's probe, each from the stage before as computed here, so that the last ones
-/// stand for the whole path. In the order of the computation.
+/// stand for the whole path. In the order of the computation. Energies and their gradients are those of the [`Coder`], which scores.
 ///
 /// # Errors
 /// A probe that is missing, altered or not a probe; the backbone's failure. A stage that does not hold is no error.
@@ -167,9 +167,16 @@ pub fn verify(detector: &mut Detector) -> Result<Vec<Stage>, VerifyError> {
     let atoms = Atoms::from_unfolded(rows.select(Axis(0), &kept));
     let unfolded = unfold(query_features.view(), config.receptive_field);
     let codes = codes(unfolded.view(), &atoms, config);
-    let energy_map = energy_map(unfolded.view(), &atoms, codes.view(), [n, h, w], config);
+    let mut coder = Coder::new(&atoms, config);
+    let mut energy_map = Array3::zeros([n, h, w]);
+    let mut features_gradient = Array4::zeros(query_features.raw_dim());
+    for query in 0..n {
+        let features = query_features.index_axis(Axis(0), query);
+        let (map, gradient) = coder.energy_map_and_gradient(features, None);
+        energy_map.index_axis_mut(Axis(0), query).assign(&map);
+        features_gradient.index_axis_mut(Axis(0), query).assign(&gradient);
+    }
     let energy = energy(energy_map.view());
-    let features_gradient = features_gradient(query_features.view(), &atoms, config);
     let image_gradient = backbone.image_gradient(probe.query.view(), features_gradient.view())?;
 
     let comparison = Comparison { path };

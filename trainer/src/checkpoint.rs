@@ -2,7 +2,7 @@
 //! seed and the step, because every step's draws follow from these two.
 //!
 //! `model.safetensors` holds the weights that are exported: the moving average where the config averages. Then
-//! `moving.safetensors` holds those that the optimizer moves. `sha256.yaml` tells whether they are as they were written.
+//! `moving.safetensors` holds those that the optimizer moves. `sha256.yaml` tells whether all are as they were written.
 
 use std::{
     collections::BTreeMap,
@@ -21,10 +21,13 @@ use crate::{
 const MODEL: &str = "model.safetensors";
 const MOVING: &str = "moving.safetensors";
 const OPTIMIZER: &str = "optimizer.mpk";
-/// The sha256 of those three, by name.
+/// The sha256 of all others, by name.
 const HASHES: &str = "sha256.yaml";
 const CONFIG: &str = "config.yaml";
 const PROGRESS: &str = "progress.yaml";
+
+/// The version that this code writes and reads.
+const VERSION: u32 = 1;
 
 /// What the folder of a checkpoint may hold.
 pub const FILES: [&str; 6] = [CONFIG, PROGRESS, MODEL, MOVING, OPTIMIZER, HASHES];
@@ -45,9 +48,11 @@ pub struct Checkpoint {
 }
 
 /// How far a run is, and on which images.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {
+    /// Version of the checkpoint's format.
+    pub version: u32,
     /// Steps done.
     pub step: usize,
     /// Fingerprint of the training images; none if the run needed none.
@@ -61,6 +66,19 @@ pub struct Progress {
     /// The best validation so far, as AUROC of positions; none before the first.
     #[serde(default)]
     pub best: Option<f64>,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            version: VERSION,
+            step: 0,
+            data_fingerprint: None,
+            validation_fingerprint: None,
+            initial_weights: None,
+            best: None,
+        }
+    }
 }
 
 /// Why a checkpoint can't be read or written.
@@ -89,6 +107,14 @@ pub enum CheckpointError {
         path: PathBuf,
         /// What is wrong.
         source: serde_yaml::Error,
+    },
+    /// Another program wrote it.
+    #[error("{}: version {found}; this program reads version {VERSION}: use the sparsight-train that wrote it", path.display())]
+    Version {
+        /// The file that says so.
+        path: PathBuf,
+        /// The version that it has.
+        found: u32,
     },
     /// A file is not as it was written.
     #[error("{}: is not what was written; use the run's best, or an older checkpoint", .0.display())]
@@ -187,13 +213,18 @@ impl Checkpoint {
     /// A file that is missing or not what this program writes.
     pub fn read_origin(folder: &Path) -> Result<(Valid<Config>, Progress), CheckpointError> {
         let text = |name: &str| {
+            check(folder, name)?;
             let path = folder.join(name);
             std::fs::read_to_string(&path).map_err(|source| CheckpointError::Read { path, source })
         };
         let config = Valid::parse(&text(CONFIG)?)
             .map_err(|source| CheckpointError::Config { path: folder.join(CONFIG), source })?;
-        let progress = serde_yaml::from_str(&text(PROGRESS)?)
-            .map_err(|source| CheckpointError::Progress { path: folder.join(PROGRESS), source })?;
+        let path = folder.join(PROGRESS);
+        let progress: Progress = serde_yaml::from_str(&text(PROGRESS)?)
+            .map_err(|source| CheckpointError::Progress { path: path.clone(), source })?;
+        if progress.version != VERSION {
+            return Err(CheckpointError::Version { path, found: progress.version });
+        }
         check(folder, MODEL)?;
         Ok((config, progress))
     }
@@ -208,34 +239,34 @@ impl Checkpoint {
         let progress = serde_yaml::to_string(&self.progress).map_err(|e| form(&e))?;
         let model = to_safetensors(self.model()).map_err(|e| form(&e))?;
         let moving = to_safetensors(&self.parameters).map_err(|e| form(&e))?;
-        let mut files = vec![(MODEL, &model), (OPTIMIZER, &self.optimizer)];
-        files.extend(self.average.is_some().then_some((MOVING, &moving)));
+        let mut files = vec![
+            (CONFIG, config.as_bytes()),
+            (PROGRESS, progress.as_bytes()),
+            (MODEL, model.as_slice()),
+            (OPTIMIZER, self.optimizer.as_slice()),
+        ];
+        files.extend(self.average.is_some().then_some((MOVING, moving.as_slice())));
         let hashes: BTreeMap<&str, String> =
             files.iter().map(|(name, bytes)| (*name, sha256_hex(bytes))).collect();
         let hashes = serde_yaml::to_string(&hashes).map_err(|e| form(&e))?;
-        let texts = [(CONFIG, config), (PROGRESS, progress), (HASHES, hashes)];
+        files.push((HASHES, hashes.as_bytes()));
         replace_directory(folder, |folder| {
-            let texts = texts.iter().map(|(name, text)| (*name, text.as_bytes()));
-            let files = files.iter().map(|(name, bytes)| (*name, bytes.as_slice()));
-            Ok(texts.chain(files).try_for_each(|(name, bytes)| replace_file(&folder.join(name), bytes))?)
+            Ok(files.iter().try_for_each(|(name, bytes)| replace_file(&folder.join(name), bytes))?)
         })
     }
 }
 
-/// Whether a file of a checkpoint is as it was written, as far as the checkpoint tells: older ones don't.
+/// Whether a file of a checkpoint is as it was written.
 fn check(folder: &Path, name: &str) -> Result<(), CheckpointError> {
     let path = folder.join(HASHES);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(CheckpointError::Read { path, source }),
-    };
+    let read = |source| CheckpointError::Read { path: path.clone(), source };
+    let text = std::fs::read_to_string(&path).map_err(read)?;
     let hashes: BTreeMap<String, String> =
         serde_yaml::from_str(&text).map_err(|source| CheckpointError::Progress { path, source })?;
     let path = folder.join(name);
-    match (hashes.get(name), sha256_of_file(&path)) {
-        (_, Err(source)) => Err(CheckpointError::Read { path, source }),
-        (Some(expected), Ok(found)) if *expected != found => Err(CheckpointError::Altered(path)),
-        _ => Ok(()),
+    match sha256_of_file(&path) {
+        Err(source) => Err(CheckpointError::Read { path, source }),
+        Ok(found) if hashes.get(name) != Some(&found) => Err(CheckpointError::Altered(path)),
+        Ok(_) => Ok(()),
     }
 }

@@ -5,6 +5,7 @@ mod records;
 mod workers;
 
 use std::{
+    collections::HashSet,
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     sync::{
@@ -21,7 +22,7 @@ use sparsight_runtime::{
     heatmap::{with_colour_bar, write_png},
     images::{FoundImage, find_images, read_image},
     npy::write_npy,
-    replace::{check_replaceable, replace_file},
+    replace::{check_replaceable, real_path, replace_file},
     signals::on_signal,
 };
 use sparsight_schemas::ScoreRecord;
@@ -102,12 +103,17 @@ impl Score {
             folder.as_ref().map(|folder| destinations(&images, folder, extension)).transpose()
         };
         let (heatmaps, maps) = (files(&self.heatmaps, "png")?, files(&self.save_maps, "npy")?);
+        let mut results: HashSet<_> = heatmaps.iter().chain(&maps).flatten().map(|f| real_path(f)).collect();
         for file in self.output.iter().chain(&self.html) {
             Sources::new(&images).refuse_to_replace(file)?;
             refuse_to_replace_what_is_read(&[&self.bundle, &self.dictionary], file)?;
             check_replaceable(file)?;
+            ensure!(
+                results.insert(real_path(file)),
+                "{}: would hold two results; give each a file of its own",
+                file.display()
+            );
         }
-        ensure!(self.html.is_none() || self.html != self.output, "--output and --html name the same file");
 
         let scorers = scorers(&mut detectors, &dictionary)?;
         let page = self.html.as_ref().map(|file| Page::begin(file, &self.title(), dictionary.threshold()));

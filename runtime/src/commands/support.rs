@@ -59,9 +59,10 @@ pub fn read_each(
     match errors.as_slice() {
         [] => Ok(()),
         [error] => bail!("{error}; nothing was written"),
-        errors => {
-            errors.iter().for_each(|error| note(format_args!("{error}")));
-            bail!("{} of {} images can't be used; nothing was written", errors.len(), found.len())
+        [first, others @ ..] => {
+            others.iter().for_each(|error| note(format_args!("{error}")));
+            let (bad, all) = (errors.len(), found.len());
+            bail!("{bad} of {all} images can't be used, the first: {first}; nothing was written")
         }
     }
 }

@@ -21,7 +21,9 @@ pub struct DictionaryError {
 pub enum DictionaryFault {
     #[error("no such file; make a dictionary with sparsight adapt")]
     Missing,
-    #[error("can't be read ({0})")]
+    #[error("is a folder; give a file that sparsight adapt wrote")]
+    Folder,
+    #[error("can't be read ({0}); check its permissions, or take a copy that can")]
     Unreadable(io::Error),
     #[error("{0} bytes are too many for a dictionary; adapt again")]
     TooLarge(u64),
@@ -77,6 +79,8 @@ pub enum DictionaryFault {
     Calibration(#[from] CalibrationError),
     #[error("holds energy maps of shape {found:?}, its features say {expected:?}; adapt again")]
     ShotMaps { found: [usize; 3], expected: [usize; 3] },
+    #[error("holds no energy maps of its shots, which this bundle's scores are relative to; adapt again")]
+    NoShotMaps,
     #[error("is calibrated with {scores} scores for {shots} shots; adapt again")]
     CalibrationCount { scores: usize, shots: usize },
     #[error("is calibrated for a false alarm rate of {kept}, but {asked} was asked for; adapt again")]

@@ -21,6 +21,17 @@ impl Dictionary {
         if found == expected { Ok(()) } else { Err(DictionaryFault::Shape { found, expected }) }
     }
 
+    /// Whether the dictionary can be scored with: it was made with this bundle, and has what scores are relative to.
+    ///
+    /// # Errors
+    /// It was made with another bundle, or its shots have changed since it was calibrated.
+    pub fn check_scorable(&self, bundle: &Bundle) -> Result<(), DictionaryFault> {
+        self.check_bundle(bundle)?;
+        // A single shot has no others that it could be explained by.
+        let relative = bundle.manifest.scoring.reference && self.shots.len() > 1;
+        if relative && self.shot_maps.is_none() { Err(DictionaryFault::NoShotMaps) } else { Ok(()) }
+    }
+
     /// The rules that need no bundle.
     pub(super) fn check(&self) -> Result<(), DictionaryFault> {
         let (shots, poses, images) = (self.shots.len(), self.poses.count(), self.support_features.dim().0);

@@ -1,6 +1,9 @@
 //! Which image files a command is given: those that are named, and all in folders. No pixel is read here.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use super::{ImageError, unreadable};
 
@@ -17,7 +20,8 @@ pub struct FoundImage {
 }
 
 /// The image files that `paths` stand for: files as they are named, whether they exist or not, and of folders every
-/// image in them and below, sorted by path. Hidden files and folders are passed over.
+/// image in them and below, sorted by path. Hidden files and folders are passed over; a folder below that can't be searched stands for
+/// what is in it, so that whoever reads it says why.
 ///
 /// # Errors
 /// No paths; a folder that can't be read or holds no images.
@@ -29,7 +33,8 @@ pub fn find_images<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<FoundImage>, Image
     for path in paths.iter().map(AsRef::as_ref) {
         if path.is_dir() {
             let mut inside = Vec::new();
-            visit_images(path, &mut |file| inside.push(file))?;
+            let unsearched = visit_images(path, &mut |file| inside.push(file))?;
+            inside.extend(unsearched);
             if inside.is_empty() {
                 return Err(ImageError::NoImages(path.to_path_buf()));
             }
@@ -46,30 +51,43 @@ pub fn find_images<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<FoundImage>, Image
     Ok(found)
 }
 
-/// Visits the image files in `folder` and below, in no order. Hidden files and folders are passed over.
+/// Visits the image files in `folder` and below, in no order. Hidden files and folders are passed over. What comes back are the
+/// folders below that are there and can't be searched: what is in them was not visited, all else was.
 ///
 /// # Errors
-/// A folder that can't be read.
-pub fn visit_images(folder: &Path, visit: &mut dyn FnMut(PathBuf)) -> Result<(), ImageError> {
-    search(folder, &mut vec![], visit)
+/// `folder` itself can't be read.
+pub fn visit_images(folder: &Path, visit: &mut dyn FnMut(PathBuf)) -> Result<Vec<PathBuf>, ImageError> {
+    let mut unsearched = Vec::new();
+    search(folder, &mut vec![], visit, &mut unsearched).map_err(|error| unreadable(folder, error))?;
+    Ok(unsearched)
 }
 
 /// `above` are the folders on the way here, so that links can't lead in circles.
-fn search(folder: &Path, above: &mut Vec<PathBuf>, visit: &mut dyn FnMut(PathBuf)) -> Result<(), ImageError> {
-    let real = folder.canonicalize().map_err(|error| unreadable(folder, error))?;
+fn search(
+    folder: &Path,
+    above: &mut Vec<PathBuf>,
+    visit: &mut dyn FnMut(PathBuf),
+    unsearched: &mut Vec<PathBuf>,
+) -> io::Result<()> {
+    let real = folder.canonicalize()?;
     if above.contains(&real) {
         return Ok(());
     }
+    let entries = folder.read_dir()?.collect::<io::Result<Vec<_>>>()?;
     above.push(real);
-    for entry in folder.read_dir().map_err(|error| unreadable(folder, error))? {
-        let entry = entry.map_err(|error| unreadable(folder, error))?;
+    for entry in entries {
         let path = entry.path();
         if entry.file_name().as_encoded_bytes().starts_with(b".") {
             continue;
         }
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-        if path.is_dir() {
-            search(&path, above, visit)?;
+        // The folder says what is in it, also where a look at the entry itself is refused.
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) || path.is_dir() {
+            match search(&path, above, visit, unsearched) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {} // gone since
+                Err(_) => unsearched.push(path),
+            }
         } else if extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
             // Reading a pipe may never end; a link that leads nowhere is reported when it is read.
             && (path.is_file() || !path.exists())
@@ -119,6 +137,29 @@ mod tests {
         std::os::unix::fs::symlink("nowhere", root.path().join("b.png")).unwrap();
         let found = find_images(&[root.path()]).unwrap();
         assert_eq!(found.iter().map(|image| image.name.to_str().unwrap()).collect::<Vec<_>>(), ["b.png"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_cant_be_searched_stands_for_what_is_in_it_and_hides_nothing_else() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().unwrap();
+        for file in ["1.png", "shut/unseen.png", "z/2.png"] {
+            fs::create_dir_all(root.path().join(file).parent().unwrap()).unwrap();
+            fs::write(root.path().join(file), b"").unwrap();
+        }
+        let shut = root.path().join("shut");
+        fs::set_permissions(&shut, fs::Permissions::from_mode(0o000)).unwrap();
+        let within = match shut.read_dir() {
+            Ok(_) => "shut/unseen.png", // nothing is shut to root
+            Err(_) => "shut",
+        };
+        let found = find_images(&[root.path()]).unwrap();
+        let names: Vec<_> = found.iter().map(|image| image.name.to_str().unwrap()).collect();
+        assert_eq!(names, ["1.png", within, "z/2.png"]);
+        let error = crate::images::read_image(&found[1].path).unwrap_err().to_string();
+        assert!(within != "shut" || error.contains("can't be read"), "{error}");
+        fs::set_permissions(&shut, fs::Permissions::from_mode(0o700)).unwrap();
     }
 
     #[test]

@@ -154,9 +154,26 @@ fn a_page_holds_every_record_and_its_pictures_and_is_there_only_when_it_is_whole
 
     let image = sandbox.path("new/small.png");
     names(&failure(sandbox.score().arg(&image).arg("--html").arg(&image), 1), &["is one of the images"]);
-    let mut both = sandbox.score();
-    both.arg(&image).arg("--html").arg(&page).arg("-o").arg(&page);
-    names(&failure(&mut both, 1), &["--output and --html name the same file"]);
+}
+
+#[test]
+fn no_two_results_share_a_file_whatever_it_is_called() {
+    let sandbox = Sandbox::new();
+    sandbox.dictionary();
+    let image = sandbox.image("new/000.png", texture(64, 64, 1));
+    let page = sandbox.write("out/page", b"old");
+    let called = [page.clone(), sandbox.path("out/../out/./page"), sandbox.path("link")];
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("out/page", &called[2]).unwrap();
+    for other in called.iter().filter(|other| other.exists()) {
+        let mut both = sandbox.score();
+        both.arg(&image).arg("--html").arg(&page).arg("-o").arg(other);
+        names(&failure(&mut both, 1), &["page: would hold two results; give each a file of its own"]);
+    }
+    assert_eq!(fs::read(&page).unwrap(), b"old");
+    let mut picture = sandbox.score();
+    picture.arg(&image).arg("--heatmaps").arg(sandbox.path("out")).arg("-o").arg(sandbox.path("out/000.png"));
+    names(&failure(&mut picture, 1), &["000.png: would hold two results"]);
 }
 
 #[cfg(unix)]

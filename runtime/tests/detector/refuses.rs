@@ -6,6 +6,7 @@ use ndarray::{Array4, Axis, s};
 use sparsight_runtime::{
     backbone::{Options, Provider},
     detector::{Adaptation, Detector},
+    dictionary::Dictionary,
     onnxruntime::OnnxRuntimeError,
 };
 use sparsight_schemas::FeatureGeometry;
@@ -23,6 +24,27 @@ fn an_image_with_nan_has_no_score() {
     let mut scorer = detector.with_dictionary(&dictionary).unwrap();
     assert_says(&error_of(scorer.score_input(image.view())), &["NaN"]);
     assert_says(&error_of(scorer.gradient_map(image.view())), &["NaN"]);
+}
+
+#[test]
+fn a_dictionary_without_what_scores_are_relative_to_gives_none() {
+    for reference in [false, true] {
+        let folder = changed(|_, manifest| manifest.scoring.reference = reference);
+        let mut detector = open(folder.path());
+        let support = support(&probe().support);
+        let mut dictionary = detector.dictionary(&support, &Adaptation::default()).unwrap();
+        let alone = detector.dictionary(&support[..1], &Adaptation::default()).unwrap();
+        assert!(alone.shot_maps.is_none() && detector.with_dictionary(&alone).is_ok());
+        dictionary.shot_maps = None;
+        let path = folder.path().join("stripped");
+        dictionary.write(&path).unwrap();
+        let bundle = detector.bundle().clone();
+        let (read, scorer) = (Dictionary::read_for(&path, &bundle), detector.with_dictionary(&dictionary));
+        assert_eq!((read.is_err(), scorer.is_err()), (reference, reference));
+        if let Err(error) = read {
+            assert_says(&error.to_string(), &["stripped: holds no energy maps of its shots", "adapt again"]);
+        }
+    }
 }
 
 /// The tiny bundle with features of any size: the last normalisation multiplies by `scale`, and nothing bounds it.

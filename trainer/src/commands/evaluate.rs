@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::{Result, bail};
@@ -12,7 +12,7 @@ use sparsight_runtime::{
     backbone::{CudaFault, MOST_THREADS, Options, Provider},
     calibration::DEFAULT_FALSE_ALARM_RATE,
     detector::Detector,
-    replace::{check_replaceable, replace_file},
+    replace::{check_replaceable, real_path, replace_file},
 };
 use sparsight_schemas::{DataConfig, Poses, Protocol};
 use sparsight_trainer::{
@@ -142,10 +142,10 @@ impl From<BaselineArg> for Baseline {
 pub fn run(args: EvaluateArgs) -> Result<()> {
     let written: Vec<&PathBuf> = [&args.output, &args.csv, &args.html].into_iter().flatten().collect();
     for (i, path) in written.iter().enumerate() {
-        if written[..i].iter().any(|other| real(other) == real(path)) {
+        if written[..i].iter().any(|other| real_path(other) == real_path(path)) {
             bail!("{}: is given twice; write each form of the report to a file of its own", path.display());
         }
-        if real(path).starts_with(real(&args.bundle)) {
+        if real_path(path).starts_with(real_path(&args.bundle)) {
             bail!("{}: is within the bundle; write the report elsewhere", path.display());
         }
         check_replaceable(path)?;
@@ -198,15 +198,6 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     }
     write!(io::stdout(), "{}", table(&evaluation.report))?;
     Ok(())
-}
-
-/// Where a path leads, behind all links; what is not there yet, as far as its folder is.
-fn real(path: &Path) -> PathBuf {
-    let canonical = path.canonicalize().or_else(|_| {
-        let (folder, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
-        Ok::<_, io::Error>(Path::new(".").join(folder).canonicalize()?.join(name))
-    });
-    canonical.unwrap_or_else(|_| path.to_owned())
 }
 
 /// What was chosen, without what was named again.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use assert_cmd::{Command, assert::Assert};
+use sparsight_runtime::replace::sha256_hex;
 use tempfile::TempDir;
 
 pub const TINY: &str = "input: {height: 32, width: 32}\n\
@@ -33,6 +34,19 @@ pub fn written(folder: &Path, config: &str) -> PathBuf {
     let path = folder.join("config.yaml");
     fs::write(&path, config).unwrap();
     path
+}
+
+/// Changes a checkpoint's progress, and what says that it is as it was written.
+pub fn forge_progress(checkpoint: &Path, change: impl Fn(&str) -> String) {
+    let [progress, hashes] = ["progress.yaml", "sha256.yaml"].map(|name| checkpoint.join(name));
+    let before = fs::read_to_string(&progress).unwrap();
+    let after = change(&before);
+    assert_ne!(before, after);
+    let forged = fs::read_to_string(&hashes)
+        .unwrap()
+        .replace(&sha256_hex(before.as_bytes()), &sha256_hex(after.as_bytes()));
+    fs::write(progress, after).unwrap();
+    fs::write(hashes, forged).unwrap();
 }
 
 /// Runs the command in the folder.

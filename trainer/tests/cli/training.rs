@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use sparsight_trainer::training::RunFolder;
 
-use crate::sandbox::{TINY, call, error_of, program, stderr_of, with_data, written};
+use crate::sandbox::{TINY, call, error_of, forge_progress, program, stderr_of, with_data, written};
 
 #[test]
 fn an_unknown_field_and_a_value_out_of_range_are_named_with_their_line() {
@@ -117,15 +117,22 @@ fn a_checkpoint_that_was_changed_or_does_not_say_what_images_it_saw_is_damaged()
     run(&train, 0);
     // Weights that have seen none yet go on with any.
     run(&[&train[..], &["--resume", "--steps", "1"]].concat(), 0);
-    let progress = folder.path().join("run/checkpoint/progress.yaml");
-    let whole = fs::read_to_string(&progress).unwrap();
-    fs::write(&progress, whole.lines().next().unwrap()).unwrap();
+    let checkpoint = folder.path().join("run/checkpoint");
     let resume = [&train[..], &["--resume", "--steps", "2"]].concat();
-    assert!(run(&resume, 1).contains("progress.yaml: does not say what images"));
-    fs::write(&progress, whole).unwrap();
+    let images =
+        |text: &str| text.lines().find(|line| line.starts_with("data_fingerprint")).unwrap().to_owned();
+    let whole = fs::read_to_string(checkpoint.join("progress.yaml")).unwrap();
+    for (wrong, said) in [
+        (whole.replace(&images(&whole), "data_fingerprint: null"), "progress.yaml: does not say what images"),
+        (whole.replace("version: 1", "version: 2"), "progress.yaml: version 2; this program reads version 1"),
+    ] {
+        forge_progress(&checkpoint, |_| wrong.clone());
+        assert!(run(&resume, 1).contains(said));
+        forge_progress(&checkpoint, |_| whole.clone());
+    }
 
-    for name in ["model.safetensors", "optimizer.mpk"] {
-        let path = folder.path().join("run/checkpoint").join(name);
+    for name in ["model.safetensors", "optimizer.mpk", "progress.yaml", "config.yaml"] {
+        let path = checkpoint.join(name);
         let whole = fs::read(&path).unwrap();
         let mut flipped = whole.clone();
         *flipped.last_mut().unwrap() ^= 4;
@@ -133,6 +140,10 @@ fn a_checkpoint_that_was_changed_or_does_not_say_what_images_it_saw_is_damaged()
         assert!(run(&resume, 1).contains(&format!("{name}: is not what was written")));
         fs::write(&path, whole).unwrap();
     }
+    let (hashes, away) = (checkpoint.join("sha256.yaml"), folder.path().join("sha256.yaml"));
+    fs::rename(&hashes, &away).unwrap();
+    assert!(run(&resume, 1).contains("sha256.yaml: "));
+    fs::rename(&away, &hashes).unwrap();
     run(&resume, 0);
 }
 
@@ -141,21 +152,21 @@ fn the_best_of_other_validation_images_does_not_count_for_a_resumed_run() {
     let folder = with_data();
     let more = "data: {roots: [data], validation: [gear_000]}\nepisodes: {tasks: 1, shots: 2, queries: 2}\n";
     written(folder.path(), &format!("{TINY}{more}"));
-    let progress = folder.path().join("run/checkpoint/progress.yaml");
+    let checkpoint = folder.path().join("run/checkpoint");
     let best_after = |steps: &str, more: &[&str]| {
         let train = ["train", "--config", "config.yaml", "--output", "run", "--steps", steps];
         call(&[&train[..], more].concat(), folder.path()).success();
-        let text = fs::read_to_string(&progress).unwrap();
+        let text = fs::read_to_string(checkpoint.join("progress.yaml")).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix("best: ")).unwrap();
         line.parse::<f64>().unwrap()
     };
     let first = best_after("1", &[]);
     // No validation is as good as this one, so that it stays while it counts.
-    let text = fs::read_to_string(&progress).unwrap();
-    // Nor does an older checkpoint lose it, which does not say what images they were.
-    let older = text.lines().filter(|line| !line.starts_with("validation_fingerprint"));
-    let older = older.collect::<Vec<_>>().join("\n").replace(&format!("best: {first}"), "best: 2.0");
-    fs::write(&progress, older).unwrap();
+    // Nor does a checkpoint lose it that does not say what images they were.
+    forge_progress(&checkpoint, |text| {
+        let older = text.lines().filter(|line| !line.starts_with("validation_fingerprint"));
+        older.collect::<Vec<_>>().join("\n").replace(&format!("best: {first}"), "best: 2.0")
+    });
     assert_eq!(best_after("2", &["--resume"]), 2.0);
     let image = |category: &str| folder.path().join("data").join(category).join("train/good/000.png");
     fs::copy(image("weave_000"), image("gear_000")).unwrap();

@@ -37,14 +37,17 @@ impl Arrivals {
     /// # Errors
     /// The folder can't be read.
     pub fn pass_over(&mut self) -> Result<(), ImageError> {
-        visit_images(&self.folder, &mut |path| {
+        let mut pass_over = |path: PathBuf| {
             if let Some((state, _)) = state_of(&self.hasher, &path) {
                 self.known.insert(self.hasher.hash_one(&path), state & !1 | self.look);
             }
-        })
+        };
+        visit_images(&self.folder, &mut pass_over)?.into_iter().for_each(pass_over);
+        Ok(())
     }
 
-    /// The files that became whole since the last look, the oldest first.
+    /// The files that became whole since the last look, the oldest first; and, as if it were one, each folder within that can't be
+    /// searched, so that its reader says so.
     ///
     /// # Errors
     /// The folder is gone or can't be read.
@@ -52,7 +55,7 @@ impl Arrivals {
         self.look ^= 1;
         let mut whole: Vec<(SystemTime, PathBuf)> = Vec::new();
         let mut waiting = HashMap::new();
-        let looked = visit_images(&self.folder, &mut |path| {
+        let mut arrived = |path: PathBuf| {
             let Some((state, time)) = state_of(&self.hasher, &path) else { return };
             let (key, state) = (self.hasher.hash_one(&path), state & !1);
             if let Some(known) = self.known.get_mut(&key).filter(|known| **known & !1 == state) {
@@ -69,19 +72,10 @@ impl Arrivals {
             } else {
                 waiting.insert(key, (state, since));
             }
-        });
-        match looked {
-            Ok(()) => {
-                self.waiting = waiting;
-                self.known.retain(|_, known| *known & 1 == self.look);
-            }
-            // A folder within may have gone while it was read. What was not seen is not forgotten.
-            Err(_) if self.folder.is_dir() => {
-                self.waiting.extend(waiting);
-                self.known.values_mut().for_each(|known| *known = *known & !1 | self.look);
-            }
-            Err(error) => return Err(error),
-        }
+        };
+        visit_images(&self.folder, &mut arrived)?.into_iter().for_each(arrived);
+        self.waiting = waiting;
+        self.known.retain(|_, known| *known & 1 == self.look);
         whole.sort_unstable();
         Ok(whole.into_iter().map(|(_, path)| path).collect())
     }
