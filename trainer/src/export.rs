@@ -50,6 +50,9 @@ pub enum ExportError {
     /// The manifest breaks a rule.
     #[error("manifest: {0}")]
     Manifest(#[from] Violation),
+    /// ONNX Runtime does not load it, or computes something else than training.
+    #[error("{0}")]
+    NotProven(String),
     /// The manifest can't be written as YAML.
     #[error("manifest: {0}")]
     Yaml(#[from] serde_yaml::Error),
@@ -70,15 +73,16 @@ pub struct Origin {
     pub config: Option<Valid<Config>>,
 }
 
-/// Writes the bundle whole, or not at all; an older bundle at `path` is replaced.
+/// Writes the bundle whole, or not at all; an older bundle at `path` is replaced. `check` sees it before it takes that place.
 ///
 /// # Errors
-/// A folder that holds something else, weights that give values that are not finite, or the system's refusal.
+/// A folder that holds something else, weights that give values that are not finite, what `check` finds, or the system's refusal.
 pub fn export_bundle(
     parameters: &NamedParameters,
     config: &Valid<Config>,
     origin: Origin,
     path: &Path,
+    check: impl FnOnce(&Path) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
     // It will be replaced whole, and what else somebody keeps there with it.
     let own = [&BUNDLE_FILES[..], &[MANIFEST_FILE, SIGNATURE_FILE]].concat();
@@ -115,7 +119,8 @@ pub fn export_bundle(
         for (name, bytes) in &files {
             replace_file(&folder.join(name), bytes)?;
         }
-        Ok(replace_file(&folder.join(MANIFEST_FILE), manifest.as_bytes())?)
+        replace_file(&folder.join(MANIFEST_FILE), manifest.as_bytes())?;
+        check(folder)
     })
 }
 

@@ -24,7 +24,7 @@ use sparsight_trainer::{
 };
 
 fn export(parameters: &NamedParameters, config: Config, folder: &Path) -> Backbone {
-    export_bundle(parameters, &Valid::new(config).unwrap(), Origin::default(), folder).unwrap();
+    export_bundle(parameters, &Valid::new(config).unwrap(), Origin::default(), folder, |_| Ok(())).unwrap();
     let options = Options { threads: 1, ..Options::default() };
     Backbone::open(&Bundle::open(folder).unwrap(), &options).expect("run `cargo xtask setup` first")
 }
@@ -144,7 +144,8 @@ fn onnx_checker_finds_nothing_wrong_with_the_exported_graphs() {
     let config = Config::default(); // Table A
     let folder = tempfile::tempdir().unwrap();
     let parameters = random_parameters(&config.backbone, 0);
-    export_bundle(&parameters, &Valid::new(config).unwrap(), Origin::default(), folder.path()).unwrap();
+    export_bundle(&parameters, &Valid::new(config).unwrap(), Origin::default(), folder.path(), |_| Ok(()))
+        .unwrap();
     let script = "import sys, onnx\nfor path in sys.argv[1:]:\n    onnx.checker.check_model(onnx.load(path), full_check=True)";
     let python = std::env::var_os("SPARSIGHT_PYTHON").unwrap_or_else(|| "python3".into());
     let output = Command::new(python)
@@ -172,16 +173,28 @@ fn a_folder_that_is_no_bundle_is_left_alone() {
     };
     let parameters = random_parameters(&config.backbone, 0);
     let config = Valid::new(config).unwrap();
-    let error = export_bundle(&parameters, &config, Origin::default(), folder.path()).unwrap_err();
+    let error =
+        export_bundle(&parameters, &config, Origin::default(), folder.path(), |_| Ok(())).unwrap_err();
     assert!(matches!(error, ExportError::HoldsOther(_)));
     // Others call files manifest.yaml, too, and keep more in a bundle's folder.
     std::fs::write(folder.path().join("manifest.yaml"), "kind: Pod").unwrap();
-    let error =
-        export_bundle(&parameters, &config, Origin::default(), folder.path()).unwrap_err().to_string();
+    let error = export_bundle(&parameters, &config, Origin::default(), folder.path(), |_| Ok(()))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("thesis.txt: is no part of a bundle, and would be lost"), "{error}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     std::fs::remove_file(folder.path().join("thesis.txt")).unwrap();
-    export_bundle(&parameters, &config, Origin::default(), folder.path()).unwrap();
+    export_bundle(&parameters, &config, Origin::default(), folder.path(), |_| Ok(())).unwrap();
+
+    // One that proves wrong does not take the place of one that is there.
+    let before = std::fs::read(folder.path().join("manifest.yaml")).unwrap();
+    let other = Origin { steps: 7, ..Origin::default() };
+    let error = export_bundle(&parameters, &config, other, folder.path(), |fresh| {
+        assert!(std::fs::read_to_string(fresh.join("manifest.yaml")).unwrap().contains("steps: 7"));
+        Err(ExportError::NotProven("wrong".into()))
+    });
+    assert!(matches!(error, Err(ExportError::NotProven(_))));
+    assert_eq!(std::fs::read(folder.path().join("manifest.yaml")).unwrap(), before);
 }
 
 #[test]
@@ -201,7 +214,8 @@ fn weights_that_are_not_finite_make_no_bundle() {
     parameters[0].2[0] = f32::NAN;
     let path = folder.path().join("bundle");
     let error =
-        export_bundle(&parameters, &Valid::new(config).unwrap(), Origin::default(), &path).unwrap_err();
+        export_bundle(&parameters, &Valid::new(config).unwrap(), Origin::default(), &path, |_| Ok(()))
+            .unwrap_err();
     assert!(matches!(error, ExportError::NotFinite(_)));
     assert!(!path.exists());
 }

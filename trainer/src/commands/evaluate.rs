@@ -13,6 +13,7 @@ use sparsight_runtime::{
     calibration::DEFAULT_FALSE_ALARM_RATE,
     detector::Detector,
     replace::{check_replaceable, real_path, replace_file},
+    signature::PublicKey,
 };
 use sparsight_schemas::{DataConfig, Poses, Protocol};
 use sparsight_trainer::{
@@ -152,7 +153,12 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     }
     let data = DataConfig { roots: args.data, include: args.categories, ..DataConfig::default() };
     let categories = read_categories(&data)?;
-    let options = Options { provider: args.provider, threads: args.threads as usize, ..Options::default() };
+    let options = Options {
+        provider: args.provider,
+        threads: args.threads as usize,
+        public_key: PublicKey::pinned(None)?,
+        ..Options::default()
+    };
     let mut detector = Detector::open_with(&args.bundle, &options)?;
     // That a library for CPUs computes on the CPU is no news.
     if let Some(reason) =

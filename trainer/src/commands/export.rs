@@ -6,11 +6,15 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use sparsight_runtime::{detector::Detector, verify::verify};
+use sparsight_runtime::{
+    backbone::BackboneError,
+    detector::{Detector, DetectorError},
+    verify::verify,
+};
 use sparsight_schemas::{Config, Valid};
 use sparsight_trainer::{
     checkpoint::{Checkpoint, Progress, weights_file},
-    export::{Origin, export_bundle},
+    export::{ExportError, Origin, export_bundle},
     training::summary::summarise,
     weights::read_parameters,
 };
@@ -67,24 +71,40 @@ pub fn run(args: ExportArgs) -> Result<()> {
         let parameters = read_parameters(&args.checkpoint, config.backbone.parameters())?;
         (parameters, config, Origin::default())
     };
-    export_bundle(&parameters, &config, origin, &args.output)?;
-
-    match Detector::open(&args.output) {
-        Ok(mut detector) => {
-            let stages = verify(&mut detector).with_context(|| args.output.display().to_string())?;
-            if let Some(stage) = stages.iter().find(|stage| !stage.holds()) {
-                bail!(
-                    "{}: ONNX Runtime computes {} differently from training (by {:e}); export with another input or \
-                     sparse_coding, or report this",
-                    args.output.display(),
-                    stage.name,
-                    stage.difference
-                );
-            }
-            super::note("verified: every stage of the probe holds");
+    let mut unavailable = None;
+    export_bundle(&parameters, &config, origin, &args.output, |folder| match Detector::open(folder) {
+        // Without the library nothing is proven, and nothing is known to be wrong.
+        Err(DetectorError::Backbone(BackboneError::OnnxRuntime(error))) => {
+            unavailable = Some(error);
+            Ok(())
         }
-        Err(error) => super::note(format_args!("not verified: {error}")),
+        opened => opened
+            .map_err(|error| error.to_string())
+            .and_then(prove)
+            // The bundle is not yet where it is to be.
+            .map_err(|e| {
+                ExportError::NotProven(e.replace(&*folder.to_string_lossy(), &args.output.to_string_lossy()))
+            }),
+    })?;
+    match unavailable {
+        None => super::note("verified: every stage of the probe holds"),
+        Some(error) => super::note(format_args!("not verified: {error}")),
     }
     writeln!(io::stdout(), "{}", args.output.display())?;
     Ok(())
+}
+
+/// Whether ONNX Runtime computes what training did.
+fn prove(mut detector: Detector) -> Result<(), String> {
+    let stages = verify(&mut detector).map_err(|error| error.to_string())?;
+    match stages.iter().find(|stage| !stage.holds()) {
+        None => Ok(()),
+        Some(stage) => Err(format!(
+            "{}: ONNX Runtime computes {} differently from training (by {:e}); export with another input or sparse_coding, \
+             or report this",
+            detector.bundle().path.display(),
+            stage.name,
+            stage.difference
+        )),
+    }
 }

@@ -18,7 +18,7 @@ use sparsight_trainer::{
     evaluation::{self, Map, Plan},
 };
 
-use crate::sandbox::{call, error_of, text, with_data};
+use crate::sandbox::{call, error_of, program, text, with_data};
 
 const BUNDLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/bundles/tiny");
 
@@ -300,6 +300,16 @@ fn what_can_not_be_evaluated_is_one_line_and_leaves_no_report() {
     let defect = defect.file_name().into_string().unwrap();
     assert!(message.contains(&format!("ground_truth/{defect}/000_mask.png: no mask")), "{message}");
     assert!(!folder.path().join("report.json").exists());
+}
+
+#[test]
+fn a_bundle_that_the_pinned_key_did_not_sign_is_not_evaluated() {
+    let folder = with_data();
+    let signer = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/signatures/signer.pub");
+    let mut program = program();
+    program.args(["evaluate", BUNDLE, "--data", "data"]).env("SPARSIGHT_PUBLIC_KEY", signer);
+    let error = error_of(program.current_dir(folder.path()).assert());
+    assert!(error.contains("only bundles signed with the pinned public key are taken"), "{error}");
 }
 
 #[test]
