@@ -10,7 +10,7 @@ pub fn json_schemas() -> Vec<(&'static str, Schema)> {
     vec![
         ("config.schema.json", narrowed(schema_for!(Config))),
         ("manifest.schema.json", narrowed(schema_for!(Manifest))),
-        ("score_record.schema.json", schema_for!(ScoreRecord)),
+        ("score_record.schema.json", with_every_verdict(schema_for!(ScoreRecord))),
         ("evaluation_report.schema.json", schema_for!(EvaluationReport)),
     ]
 }
@@ -57,6 +57,13 @@ fn ranges() -> Vec<(&'static str, &'static [&'static str], Schema)> {
         ("FeatureGeometry", &["channels", "height", "width", "stride"], count()),
         ("Tolerances", &["features", "energy", "gradient"], positive()),
     ]
+}
+
+/// A record always has these, null where an image failed; the types let a reader do without.
+fn with_every_verdict(mut schema: Schema) -> Schema {
+    let required = json_schema!({"required": ["image", "anomaly_score", "energy", "threshold", "anomalous"]});
+    schema.ensure_object().extend(required.as_object().cloned().unwrap_or_default());
+    schema
 }
 
 fn narrowed(mut schema: Schema) -> Schema {

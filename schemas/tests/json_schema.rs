@@ -1,8 +1,9 @@
-//! The ranges that the committed JSON Schema gives an editor, against the rules that a config is checked by. Whether the file is
+//! The committed JSON Schemas against what is read and written: the ranges that an editor is given against the rules that a config is
+//! checked by, what a record must have against records. Whether the file is
 //! what the types make is xtask's to test.
 
 use serde_json::{Value, json};
-use sparsight_schemas::{Config, ParseError, Valid};
+use sparsight_schemas::{Config, ParseError, ScoreRecord, Valid};
 
 /// Numbers that may be anything, as far as their type goes.
 const FREE: &[&str] = &["seed", "sparse_coding.max_atoms", "optimizer.warm_up", "training.steps"];
@@ -114,4 +115,22 @@ fn the_json_schema_gives_every_number_of_a_config_the_range_that_the_rules_give_
         }
     }
     assert!(numbers > 40, "{numbers} numbers");
+}
+
+#[test]
+fn a_record_has_what_the_json_schema_requires_of_it_also_where_the_image_failed() {
+    let schema: Value = serde_json::from_str(include_str!("../json/score_record.schema.json")).unwrap();
+    let failed =
+        ScoreRecord { image: "a.png".into(), error: Some("is damaged".into()), ..Default::default() };
+    let record = serde_json::to_value(&failed).unwrap();
+    let required = schema["required"].as_array().unwrap();
+    assert!(required.len() >= 5 && required.iter().all(|name| record.get(name.as_str().unwrap()).is_some()));
+    for (name, value) in record.as_object().unwrap() {
+        let types = &schema["properties"][name]["type"];
+        let kind = if value.is_null() { "null" } else { "string" };
+        assert!(
+            types == kind || types.as_array().is_some_and(|types| types.contains(&json!(kind))),
+            "{name}: {types}"
+        );
+    }
 }

@@ -44,7 +44,9 @@ pub struct TestImage {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // the messages say it
 pub enum CategoryError {
-    #[error("no data folders given; set data.roots to folders that hold categories")]
+    #[error(
+        "no data folders given; set data.roots of the config, or give --data, to folders that hold categories"
+    )]
     NoRoots,
     #[error("{}: no such folder; give a folder that holds categories, one folder each", .0.display())]
     NoSuchRoot(PathBuf),

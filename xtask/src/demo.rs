@@ -157,10 +157,10 @@ impl Stage<'_> {
 
         self.say("evaluating");
         let (report, page) = (results.join("report.json"), results.join("report.html"));
-        let protocol = "--shots 10 --runs 1 --seed 0 --provider cpu -o".split(' ');
+        let protocol = "--runs 1 --seed 0 --provider cpu -o".split(' ');
         let mut evaluate = self.train("evaluate");
         evaluate.arg(bundle).arg("--data").arg(data).args(["--categories", category]);
-        evaluate.args(protocol).arg(&report);
+        evaluate.arg("--shots").arg(shots.len().to_string()).args(protocol).arg(&report);
         process::run(evaluate.arg("--html").arg(&page))?;
 
         self.say("done");

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use sparsight_schemas::{Manifest, ResizeFilter, Valid};
+use sparsight_schemas::{AtomSampling, EnergyKind, Manifest, ResizeFilter, SparseCodingConfig, Valid};
 use tempfile::TempDir;
 
 fn root() -> &'static Path {
@@ -83,6 +83,11 @@ impl Bundle {
 
     /// What the binary says of the committed queries after adapting to the committed support.
     fn report(&self) -> Value {
+        self.report_with(&[])
+    }
+
+    /// As [`Bundle::report`], with more arguments to score.
+    fn report_with(&self, more: &[&str]) -> Value {
         let dictionary = self.0.path().join("dictionary.safetensors");
         sparsight(
             &["adapt"],
@@ -90,13 +95,25 @@ impl Bundle {
         );
         let score = ["score", "--format", "json", "--provider", "cpu", "--threads", "1"];
         let queries = Path::new("fixtures/regress/queries");
-        serde_json::from_str(&sparsight(&score, &[self.0.path(), &dictionary, queries])).unwrap()
+        let arguments = [&score[..], more].concat();
+        serde_json::from_str(&sparsight(&arguments, &[self.0.path(), &dictionary, queries])).unwrap()
     }
 
     /// Whether the report is the committed one, but for what the tolerances allow.
     fn report_is_as_committed(&self) -> bool {
-        let stored = stored();
+        let stored = stored("report");
         settle(&stored, &self.report(), tolerance()) == stored
+    }
+
+    /// What is highest in the maps of the committed queries, as thresholds of theirs tell, by the kind of map.
+    fn maps(&self) -> Value {
+        let maps = self.0.path().join("maps").display().to_string();
+        let of_kind = |kind: &&str| {
+            let mut report = self.report_with(&["--map", kind, "--save-maps", &maps]);
+            report.as_array_mut().unwrap().iter_mut().for_each(|record| drop(record["map"].take()));
+            ((*kind).to_owned(), report)
+        };
+        Value::Object(["gradient", "product"].iter().map(of_kind).collect())
     }
 }
 
@@ -106,9 +123,10 @@ fn sparsight(arguments: &[&str], paths: &[&Path]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The committed report: what follows the second line of dashes.
-fn stored() -> Value {
-    let snapshot = fs::read_to_string(root().join("xtask/tests/snapshots/regress__report.snap")).unwrap();
+/// What is committed by this name: what follows the second line of dashes.
+fn stored(name: &str) -> Value {
+    let path = root().join(format!("xtask/tests/snapshots/regress__{name}.snap"));
+    let snapshot = fs::read_to_string(path).unwrap();
     serde_json::from_str(snapshot.splitn(3, "---\n").nth(2).unwrap()).unwrap()
 }
 
@@ -151,13 +169,27 @@ fn scale(report: &Value, factor: f64) -> Value {
 
 #[test]
 fn the_report_is_the_committed_one() {
-    let settled = settle(&stored(), &Bundle::tiny().report(), tolerance());
+    let settled = settle(&stored("report"), &Bundle::tiny().report(), tolerance());
     insta::assert_snapshot!("report", serde_json::to_string_pretty(&settled).unwrap());
+}
+
+/// With the settings beyond the paper that the default bundle has.
+#[test]
+fn the_maps_are_as_high_as_the_committed_ones() {
+    let bundle = Bundle::tiny().with_manifest(|manifest| {
+        let SparseCodingConfig { max_atoms, atom_sampling, energy, .. } = &mut manifest.sparse_coding;
+        (*max_atoms, *atom_sampling, *energy) = (24, AtomSampling::InverseDensity, EnergyKind::Lasso);
+        let scoring = &mut manifest.scoring;
+        (scoring.reference, scoring.reference_floor) = (true, 1.0);
+    });
+    let tolerance = f64::from(bundle.manifest().tolerances.gradient);
+    let settled = settle(&stored("maps"), &bundle.maps(), tolerance);
+    insta::assert_snapshot!("maps", serde_json::to_string_pretty(&settled).unwrap());
 }
 
 #[test]
 fn a_difference_within_the_tolerance_passes_and_one_beyond_it_fails() {
-    let (stored, tolerance) = (stored(), tolerance());
+    let (stored, tolerance) = (stored("report"), tolerance());
     for factor in [1.0 + 0.9 * tolerance, 1.0 - 0.9 * tolerance] {
         assert_eq!(settle(&stored, &scale(&stored, factor), tolerance), stored);
     }
@@ -168,7 +200,7 @@ fn a_difference_within_the_tolerance_passes_and_one_beyond_it_fails() {
 
 #[test]
 fn a_missing_image_fails() {
-    let stored = stored();
+    let stored = stored("report");
     let fewer = Value::Array(stored.as_array().unwrap()[1..].to_vec());
     assert_ne!(settle(&stored, &fewer, tolerance()), stored);
 }

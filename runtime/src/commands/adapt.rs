@@ -13,6 +13,7 @@ use sparsight_runtime::{
     detector::Adaptation,
     dictionary::AtomSelection,
     images::{FoundImage, find_images, image_size, read_image},
+    replace::check_replaceable,
     roi::{Roi, check_aspect_ratio},
 };
 use sparsight_schemas::Poses;
@@ -121,6 +122,7 @@ impl Adapt {
         Sources::new(&images).refuse_to_replace(&self.output)?;
         let read: Vec<&Path> = std::iter::once(&self.bundle).chain(&self.roi).map(PathBuf::as_path).collect();
         refuse_to_replace_what_is_read(&read, &self.output)?;
+        check_replaceable(&self.output)?;
         let roi = self.roi.as_deref().map(|mask| read_roi(mask, &images, detector.bundle())).transpose()?;
         let support = read_support(&images, &detector.bundle().manifest.input, &[])?;
         let mut sparse_coding = detector.bundle().manifest.sparse_coding;

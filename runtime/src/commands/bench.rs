@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    num::NonZeroUsize,
+    num::{NonZeroU32, NonZeroUsize},
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -37,7 +37,7 @@ pub struct Bench {
     images: Option<PathBuf>,
     /// Scores that count
     #[arg(long, value_name = "R", default_value = "20")]
-    repeat: NonZeroUsize,
+    repeat: NonZeroU32,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -84,7 +84,7 @@ impl Bench {
             (detector.bundle().manifest.input, detector.backbone().provider().to_string());
         let mut scorer = detector.with_dictionary(&dictionary)?;
         let mut samples = Vec::new();
-        for i in 0..WARM_UP + self.repeat.get() {
+        for i in 0..WARM_UP + self.repeat.get() as usize {
             samples.push(measure(&mut scorer, &source, i, &input)?);
         }
         let median = |stage: usize| median(samples[WARM_UP..].iter().map(|sample| sample[stage]).collect());
@@ -97,7 +97,7 @@ impl Bench {
             threads: threads.get(),
             atoms: dictionary.atom_count(),
             provider,
-            repeat: self.repeat.get(),
+            repeat: self.repeat.get() as usize,
         };
         print(&figures, self.json)?;
         Ok(Exit::Done)

@@ -1,18 +1,29 @@
 //! What can be wrong with a dictionary, in the words that the user reads: the file, the fault, the remedy.
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use super::{DICTIONARY_VERSION, MOST_ATOMS};
 use crate::{calibration::CalibrationError, replace::ReplaceError, roi::RoiError, tensors::TensorError};
 
 /// Why a dictionary can't be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {fault}", path.display())]
+#[error("{}", said(path, fault))]
 pub struct DictionaryError {
     /// The file.
     pub path: PathBuf,
     /// What is wrong with it.
     pub fault: DictionaryFault,
+}
+
+/// The message, with the file once.
+fn said(path: &Path, fault: &DictionaryFault) -> String {
+    match fault {
+        DictionaryFault::Replace(error) => error.to_string(),
+        fault => format!("{}: {fault}", path.display()),
+    }
 }
 
 /// What is wrong with a dictionary.

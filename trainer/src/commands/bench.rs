@@ -22,7 +22,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// Steps to time
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     steps: usize,
     /// Where to compute: auto, cpu, cuda, or a list of devices that share a step's tasks, such as cuda:0,cuda:1
     #[arg(long, value_name = "DEVICES", default_value_t)]
