@@ -10,10 +10,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use folder::replace_directory;
+pub use folder::{NewFolder, replace_directory};
 pub use lock::WriteLock;
 pub(crate) use sha256::sha256_of_parts;
 pub use sha256::{sha256_hex, sha256_of_file};
+
+/// How the names of temporary files and folders begin, which are there for good only where the process was killed.
+pub const TEMPORARY: &str = ".sparsight-";
 
 /// Links behind one another that are followed, as Linux does.
 const MOST_LINKS: usize = 40;
@@ -47,6 +50,16 @@ pub enum ReplaceError {
         /// The system's reason.
         source: io::Error,
     },
+}
+
+impl ReplaceError {
+    /// The same of another path: where what could not be written was to be in the end.
+    fn of(mut self, place: PathBuf) -> Self {
+        let (Self::NoFolder { path, .. } | Self::OtherKind { path, .. } | Self::Refused { path, .. }) =
+            &mut self;
+        *path = place;
+        self
+    }
 }
 
 /// The error of `path` that a refusal of the system is. Some of the system's reasons come with the name of a temporary file, which
@@ -175,7 +188,7 @@ fn sibling(path: &Path, target: &Path) -> Result<Option<tempfile::NamedTempFile>
     let folder = existing_folder(path, target)?;
     let mut builder = tempfile::Builder::new();
     open_to_others(&mut builder, 0o666);
-    let sibling = builder.prefix(".sparsight-").tempfile_in(&folder).map_err(refused(path))?;
+    let sibling = builder.prefix(TEMPORARY).tempfile_in(&folder).map_err(refused(path))?;
     if let Ok(old) = target.metadata() {
         sibling.as_file().set_permissions(old.permissions()).map_err(refused(path))?;
     }

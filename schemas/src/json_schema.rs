@@ -15,8 +15,11 @@ pub fn json_schemas() -> Vec<(&'static str, Schema)> {
     ]
 }
 
+/// A type, fields of it, and keywords for them.
+type Rule = (&'static str, &'static [&'static str], Schema);
+
 /// What a number of these fields must be, or each number of a list; rules that compare one field with another are left out.
-fn ranges() -> Vec<(&'static str, &'static [&'static str], Schema)> {
+fn ranges() -> Vec<Rule> {
     let count = || json_schema!({"minimum": 1});
     let episode = || json_schema!({"minimum": 1, "maximum": 10_000});
     let positive = || json_schema!({"exclusiveMinimum": 0});
@@ -59,6 +62,14 @@ fn ranges() -> Vec<(&'static str, &'static [&'static str], Schema)> {
     ]
 }
 
+/// How long a list or a text must be.
+fn lengths() -> Vec<Rule> {
+    vec![
+        ("BackboneConfig", &["widths", "strides"], json_schema!({"minItems": 1, "maxItems": 4})),
+        ("TrainingConfig", &["output"], json_schema!({"minLength": 1})),
+    ]
+}
+
 /// A record always has these, null where an image failed; the types let a reader do without.
 fn with_every_verdict(mut schema: Schema) -> Schema {
     let required = json_schema!({"required": ["image", "anomaly_score", "energy", "threshold", "anomalous"]});
@@ -67,20 +78,22 @@ fn with_every_verdict(mut schema: Schema) -> Schema {
 }
 
 fn narrowed(mut schema: Schema) -> Schema {
-    for (kind, fields, range) in ranges() {
+    let mut narrow = |(kind, fields, keywords): Rule, of_items: bool| {
         for field in fields {
             // A format has only some of the types.
             let Some(property) = schema.pointer_mut(&format!("/$defs/{kind}/properties/{field}")) else {
                 continue;
             };
-            let number = match property.get("items").is_some() {
+            let narrowed = match of_items && property.get("items").is_some() {
                 true => &mut property["items"],
                 false => property,
             };
-            for (keyword, value) in range.as_object().into_iter().flatten() {
-                number[keyword] = value.clone();
+            for (keyword, value) in keywords.as_object().into_iter().flatten() {
+                narrowed[keyword] = value.clone();
             }
         }
-    }
+    };
+    ranges().into_iter().for_each(|range| narrow(range, true));
+    lengths().into_iter().for_each(|length| narrow(length, false));
     schema
 }

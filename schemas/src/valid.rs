@@ -68,6 +68,7 @@ impl<T: Validate + DeserializeOwned> Valid<T> {
     /// # Errors
     /// One line that names the field and, where the text holds it, the line.
     pub fn parse(yaml: &str) -> Result<Self, ParseError> {
+        let yaml = yaml.strip_prefix('\u{feff}').unwrap_or(yaml); // some editors begin a file so
         let raw: T = serde_yaml::from_str(yaml)?;
         Self::new(raw).map_err(|violation| {
             let line = line_of(yaml, violation.field());

@@ -118,6 +118,21 @@ fn the_json_schema_gives_every_number_of_a_config_the_range_that_the_rules_give_
 }
 
 #[test]
+fn the_json_schema_gives_lists_of_stages_the_length_that_the_rules_give_them() {
+    let root: Value = serde_json::from_str(include_str!("../json/config.schema.json")).unwrap();
+    for field in ["widths", "strides"] {
+        let list = &root["$defs"]["BackboneConfig"]["properties"][field];
+        let (fewest, most) = (list["minItems"].as_u64().unwrap(), list["maxItems"].as_u64().unwrap());
+        for stages in 0..6 {
+            let [widths, strides] = [8, 1].map(|value| vec![value; stages as usize]);
+            let config = json!({"backbone": {"widths": widths, "strides": strides}});
+            let valid = Valid::<Config>::parse(&config.to_string()).is_ok();
+            assert_eq!(valid, (fewest..=most).contains(&stages), "{field}: {stages}");
+        }
+    }
+}
+
+#[test]
 fn a_record_has_what_the_json_schema_requires_of_it_also_where_the_image_failed() {
     let schema: Value = serde_json::from_str(include_str!("../json/score_record.schema.json")).unwrap();
     let failed =

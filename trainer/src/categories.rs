@@ -60,7 +60,7 @@ pub enum CategoryError {
     SameName(PathBuf, PathBuf),
     #[error("no category is named {name:?}; there are {known}")]
     UnknownName { name: String, known: String },
-    #[error("{path}: line {line} is not object,split,label,image,mask; get the data set's own file", path = .path.display())]
+    #[error("{path}: line {line} is not object,split,label,image,mask (train,normal or test,normal or test,anomaly); get the data set's own file", path = .path.display())]
     Split { path: PathBuf, line: usize },
     #[error("{path}: lists no good training image of {name:?}; add its lines, exclude it, or move the file away", path = .path.display())]
     NotSplit { path: PathBuf, name: String },
@@ -165,6 +165,7 @@ fn category_folders(data: &DataConfig) -> Result<Folders, CategoryError> {
             let Some(layout) = layout else { continue };
             holds_any = true;
             if let Some((_, other)) = folders.insert(name, (layout, folder.clone()))
+                && is_asked_for
                 && !is_excluded
             {
                 return Err(CategoryError::SameName(other, folder));

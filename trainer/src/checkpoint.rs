@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use sparsight_runtime::replace::{ReplaceError, replace_directory, replace_file, sha256_hex, sha256_of_file};
+use sparsight_runtime::replace::{ReplaceError, replace_directory, sha256_hex, sha256_of_file};
 use sparsight_schemas::{Config, ParseError, Valid};
 
 use crate::{
@@ -251,7 +251,7 @@ impl Checkpoint {
         let hashes = serde_yaml::to_string(&hashes).map_err(|e| form(&e))?;
         files.push((HASHES, hashes.as_bytes()));
         replace_directory(folder, |folder| {
-            Ok(files.iter().try_for_each(|(name, bytes)| replace_file(&folder.join(name), bytes))?)
+            Ok(files.iter().try_for_each(|(name, bytes)| folder.write(name, bytes))?)
         })
     }
 }

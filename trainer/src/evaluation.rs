@@ -32,7 +32,7 @@ use sparsight_schemas::{CategoryFigures, EvaluationReport, MapFigures, Protocol,
 use crate::{categories::Category, export::ExportError};
 use category::TestSet;
 use figures::{RunFigures, over_runs};
-use random::RandomWeights;
+use random::random_weights;
 use run::{Detectors, Method, MethodRun, take_run};
 use support::GoodImages;
 
@@ -182,10 +182,10 @@ pub fn evaluate(
         TestSet::load(category, &bundle.manifest.input)?;
     }
     let mut random = match plan.baselines.contains(&Baseline::Random) {
-        true => Some(RandomWeights::open(&bundle.manifest, &plan.options)?),
+        true => Some(random_weights(&bundle.manifest, &plan.options)?),
         false => None,
     };
-    let mut detectors = Detectors { detector, random: random.as_mut().map(RandomWeights::detector) };
+    let mut detectors = Detectors { detector, random: random.as_mut() };
     let (mut figures, mut pictures) = (Vec::new(), Vec::new());
     let (mut copies, mut unmarked) = (Vec::new(), Vec::new());
     for category in categories {

@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sparsight_runtime::{
     bundle::{MANIFEST_FILE, SIGNATURE_FILE},
-    replace::{ReplaceError, replace_directory, replace_file, sha256_hex},
+    replace::{ReplaceError, replace_directory, sha256_hex},
     tensors::TensorError,
     verify::Probe,
 };
@@ -117,10 +117,10 @@ pub fn export_bundle(
     let manifest = serde_yaml::to_string(&*manifest)?;
     replace_directory(path, |folder| {
         for (name, bytes) in &files {
-            replace_file(&folder.join(name), bytes)?;
+            folder.write(name, bytes)?;
         }
-        replace_file(&folder.join(MANIFEST_FILE), manifest.as_bytes())?;
-        check(folder)
+        folder.write(MANIFEST_FILE, manifest.as_bytes())?;
+        check(folder.path())
     })
 }
 

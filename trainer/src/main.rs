@@ -14,6 +14,7 @@ use sparsight_runtime::terminal::printable;
 /// Meta-train few-shot anomaly detection over many categories, and export it for `sparsight`
 #[derive(Parser)]
 #[command(
+    name = "sparsight-train",
     version,
     max_term_width = 100,
     after_help = "Example:\n  sparsight-train train --config trainer/configs/demo.yaml\n  \

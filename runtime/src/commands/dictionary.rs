@@ -136,6 +136,13 @@ impl Add {
         if support.is_empty() {
             bail!("{}: holds all of these images already; nothing was written", self.dictionary.display());
         }
+        for name in support.iter().map(|image| &image.shot.name) {
+            if images.iter().all(|image| image.name != Path::new(name)) {
+                note(format_args!(
+                    "a shot is called after its file already, so the new one is called {name}"
+                ));
+            }
+        }
         let features = detector.support_features(&support, dictionary.poses)?;
         let shots = support.into_iter().map(|image| image.shot).collect();
         dictionary.add(shots, features).map_err(at(&self.dictionary))?;

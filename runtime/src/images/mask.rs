@@ -3,17 +3,24 @@
 
 use std::path::Path;
 
-use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Pixel, Primitive};
+use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, Pixel, Primitive};
 
 use super::{ImageError, decode, read_image_file};
 
 /// Reads a mask: 255 where the file is neither black nor transparent, else 0. It may hold numbers of defects, as VisA's do; of 16
-/// bits, where those would be lost in an image of 8.
+/// bits, where those would be lost in an image of 8. Of a JPEG, which smears what it holds, pixels of half the brightness and more.
 ///
 /// # Errors
 /// As [`super::read_image`].
 pub fn read_mask(path: &Path) -> Result<GrayImage, ImageError> {
-    Ok(match decode(&read_image_file(path)?, path)? {
+    let bytes = read_image_file(path)?;
+    let mask = decode(&bytes, path)?;
+    if image::guess_format(&bytes).is_ok_and(|format| format == ImageFormat::Jpeg) {
+        let mut mask = mask.into_luma8();
+        mask.pixels_mut().for_each(|pixel| pixel[0] = if pixel[0] >= 128 { 255 } else { 0 });
+        return Ok(mask);
+    }
+    Ok(match mask {
         DynamicImage::ImageLuma8(mask) => marks(&mask),
         DynamicImage::ImageLumaA8(mask) => marks(&mask),
         DynamicImage::ImageRgb8(mask) => marks(&mask),
@@ -44,6 +51,22 @@ mod tests {
     use image::{LumaA, Rgb, Rgba};
 
     use super::*;
+
+    #[test]
+    fn a_jpeg_marks_what_it_was_made_of_and_not_what_it_smears() {
+        let folder = tempfile::tempdir().unwrap();
+        let square = GrayImage::from_fn(40, 30, |x, y| {
+            Luma([if (9..22).contains(&x) && (7..17).contains(&y) { 255 } else { 0 }])
+        });
+        for mask in
+            [DynamicImage::from(square.clone()), DynamicImage::from(square.clone()).into_rgb8().into()]
+        {
+            let path = folder.path().join("mask.jpg");
+            mask.save(&path).unwrap();
+            assert_ne!(super::super::read_image(&path).unwrap(), mask.to_rgb8(), "it smears nothing");
+            assert_eq!(read_mask(&path).unwrap(), square);
+        }
+    }
 
     #[test]
     fn a_pixel_is_marked_unless_it_is_black_or_transparent_whatever_the_file_holds() {

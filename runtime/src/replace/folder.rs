@@ -2,7 +2,29 @@
 
 use std::{fs, path::Path};
 
-use super::{ReplaceError, existing_folder, open_to_others, refused};
+use super::{ReplaceError, TEMPORARY, existing_folder, open_to_others, refused, replace_file};
+
+/// A folder before it takes its place.
+#[derive(Clone, Copy, Debug)]
+pub struct NewFolder<'a> {
+    path: &'a Path,
+    place: &'a Path,
+}
+
+impl NewFolder<'_> {
+    /// Where it is until then.
+    pub fn path(&self) -> &Path {
+        self.path
+    }
+
+    /// Writes a file into it.
+    ///
+    /// # Errors
+    /// As [`replace_file`], naming the file's later place.
+    pub fn write(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<(), ReplaceError> {
+        replace_file(&self.path.join(&name), bytes).map_err(|error| error.of(self.place.join(name)))
+    }
+}
 
 /// Lets `fill` write a temporary folder beside `path`, then swaps it in. If `fill` or the swap fails, what stood at
 /// `path` still stands there. Whether an existing folder may be replaced is for the caller to check.
@@ -11,7 +33,7 @@ use super::{ReplaceError, existing_folder, open_to_others, refused};
 /// Those of `fill`; a path that is not a folder; the system's refusal.
 pub fn replace_directory<E: From<ReplaceError>>(
     path: &Path,
-    fill: impl FnOnce(&Path) -> Result<(), E>,
+    fill: impl FnOnce(NewFolder) -> Result<(), E>,
 ) -> Result<(), E> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let refused = refused(path);
@@ -26,9 +48,9 @@ pub fn replace_directory<E: From<ReplaceError>>(
     let folder = existing_folder(path, &target)?;
     let mut builder = tempfile::Builder::new();
     open_to_others(&mut builder, 0o777);
-    let builder = builder.prefix(".sparsight-");
+    let builder = builder.prefix(TEMPORARY);
     let filled = builder.tempdir_in(&folder).map_err(&refused)?;
-    fill(filled.path())?;
+    fill(NewFolder { path: filled.path(), place: path })?;
     if exchanged(filled.path(), &target) {
         return Ok(()); // the old folder goes with the temporary one, whose place it has
     }
@@ -64,20 +86,14 @@ fn exchanged(_: &Path, _: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::{replace_file, tests::entries},
-        *,
-    };
+    use super::{super::tests::entries, *};
 
     #[test]
     fn a_folder_is_replaced_with_all_its_files() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bundle");
         for names in [["a", "b"], ["c", "d"]] {
-            replace_directory(&path, |temporary| {
-                names.iter().try_for_each(|name| replace_file(&temporary.join(name), b"x"))
-            })
-            .unwrap();
+            replace_directory(&path, |new| names.iter().try_for_each(|name| new.write(name, b"x"))).unwrap();
         }
         assert_eq!(entries(&path), ["c", "d"]);
         assert_eq!(entries(folder.path()), ["bundle"]);
@@ -88,7 +104,7 @@ mod tests {
     fn a_folder_that_is_replaced_is_there_all_the_time() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("checkpoint");
-        let replace = || replace_directory(&path, |temporary| replace_file(&temporary.join("a"), b"x"));
+        let replace = || replace_directory(&path, |new| new.write("a", b"x"));
         replace().unwrap();
         let done = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -111,11 +127,12 @@ mod tests {
         let path = folder.path().join("bundle");
         fs::create_dir(&path).unwrap();
         fs::write(path.join("a"), b"old").unwrap();
-        let failed: Result<(), ReplaceError> = replace_directory(&path, |temporary| {
-            replace_file(&temporary.join("a"), b"new")?;
-            replace_file(&temporary.join("nowhere/b"), b"new")
+        let failed: Result<(), ReplaceError> = replace_directory(&path, |new| {
+            new.write("a", b"new")?;
+            new.write("nowhere/b", b"new")
         });
-        assert!(failed.is_err());
+        let named = path.join("nowhere/b").display().to_string();
+        assert!(failed.unwrap_err().to_string().starts_with(&named));
         assert_eq!(fs::read(path.join("a")).unwrap(), b"old");
         assert_eq!(entries(folder.path()), ["bundle"]);
     }

@@ -224,6 +224,19 @@ fn a_shot_that_is_added_and_removed_leaves_the_dictionary_as_it_was() {
 }
 
 #[test]
+fn who_adds_a_shot_under_another_name_than_its_files_is_told_which() {
+    let sandbox = Sandbox::new();
+    let dictionary = sandbox.dictionary();
+    let before = fs::read(&dictionary).unwrap();
+    let image = sandbox.image("more/000.png", texture(40, 30, 77));
+    let said = add(&dictionary, &image).assert().success();
+    let name = image.display().to_string();
+    names(&String::from_utf8_lossy(&said.get_output().stderr), &["the new one is called", &name]);
+    remove(&dictionary, &name).assert().success();
+    assert_eq!(fs::read(&dictionary).unwrap(), before);
+}
+
+#[test]
 fn the_rate_that_was_asked_for_survives_having_a_single_shot() {
     let sandbox = Sandbox::new();
     let image = sandbox.image("good/000.png", texture(40, 30, 0));

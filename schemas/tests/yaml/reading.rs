@@ -69,6 +69,11 @@ fn a_manifest_lacks_no_field() {
 }
 
 #[test]
+fn a_mark_of_the_byte_order_is_no_part_of_the_text() {
+    assert_eq!(Valid::<Config>::parse("\u{feff}seed: 7").unwrap().seed, 7);
+}
+
+#[test]
 fn an_empty_text_is_the_default_config_and_no_manifest() {
     for empty in ["", "\n", "# nothing but a comment\n", "---\n", "{}"] {
         assert_eq!(*Valid::<Config>::parse(empty).unwrap(), Config::default(), "of {empty:?}");

@@ -130,6 +130,9 @@ fn visa(name: &str, folder: &Path) -> Result<(Vec<PathBuf>, Vec<TestImage>), Cat
     Ok((train_good, test))
 }
 
+/// How the first line of VisA's lists begins.
+const SPLIT_HEADER: &str = "object,split";
+
 /// The lines `object,split,label,image,mask` of this object; paths start at the root.
 fn visa_split(
     name: &str,
@@ -138,21 +141,26 @@ fn visa_split(
 ) -> Result<(Vec<PathBuf>, Vec<TestImage>), CategoryError> {
     let text =
         fs::read_to_string(split).map_err(|source| CategoryError::Io { path: split.into(), source })?;
+    let wrong = |line: usize| CategoryError::Split { path: split.into(), line: line + 1 };
+    if !text.trim_start_matches('\u{feff}').starts_with(SPLIT_HEADER) {
+        return Err(wrong(0)); // an image's line in its place would be lost
+    }
     let (mut train_good, mut test) = (Vec::new(), Vec::new());
     for (i, line) in text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty()) {
         let fields: Vec<&str> = line.trim().split(',').collect();
         let [object, part, label, image, mask] = fields[..] else {
-            return Err(CategoryError::Split { path: split.into(), line: i + 1 });
+            return Err(wrong(i));
         };
         let path = root.join(image);
         match (part, label) {
             _ if object != name => {}
             ("train", "normal") => train_good.push(path),
-            (_, "normal") => test.push(TestImage { path, defect: None, mask: None }),
-            _ => {
+            ("test", "normal") => test.push(TestImage { path, defect: None, mask: None }),
+            ("test", "anomaly") => {
                 let mask = (!mask.is_empty()).then(|| root.join(mask));
                 test.push(TestImage { path, defect: Some("anomaly".into()), mask });
             }
+            _ => return Err(wrong(i)),
         }
     }
     if train_good.is_empty() {

@@ -113,6 +113,18 @@ fn the_folders_of_visa_are_split_as_its_file_says() {
     fs::write(&split, "object,split\npcb,train\n").unwrap();
     let error = read_categories(&data(root.path(), &[], &[])).unwrap_err().to_string();
     assert!(error.contains("1cls.csv: line 2 is not"), "{error}");
+    let without_header = lines.split_once('\n').unwrap().1;
+    for (wrong, line) in [
+        (without_header.to_owned(), 1),
+        (lines.replace("test,normal", "test,Normal"), 3),
+        (lines.replace("pcb,test,anomaly", "pcb,held,anomaly"), 5),
+    ] {
+        fs::write(&split, wrong).unwrap();
+        let error = read_categories(&data(root.path(), &[], &[])).unwrap_err().to_string();
+        assert!(error.contains(&format!("1cls.csv: line {line} is not")), "{error}");
+    }
+    fs::write(&split, format!("\u{feff}{lines}")).unwrap();
+    assert_eq!(read_categories(&data(root.path(), &[], &[])).unwrap(), [pcb]);
 }
 
 #[test]
@@ -180,12 +192,18 @@ fn every_mistake_is_one_line_that_names_it() {
             DataConfig { exclude: vec!["a".into(), "empty".into()], ..two_roots.clone() },
             "every category is excluded",
         ),
-        (two_roots, "two categories of one name"),
+        (two_roots.clone(), "two categories of one name"),
+        (DataConfig { include: vec!["a".into()], ..two_roots.clone() }, "two categories of one name"),
     ];
     for (data, expected) in cases {
         let message = message(data);
         assert!(message.contains(expected) && !message.contains('\n'), "{message}");
     }
+    // Nobody asks which of two is meant that are not chosen.
+    let other = tree(&["b/0.png", "empty/0.png", "nothing/file"]);
+    let roots = [&root, &other].map(|root| root.path().display().to_string()).to_vec();
+    let chosen = read_categories(&DataConfig { roots, include: vec!["b".into()], ..two_roots }).unwrap();
+    assert_eq!(chosen[0].train_good, [other.path().join("b/0.png")]);
 }
 
 #[test]

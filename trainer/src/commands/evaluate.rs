@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
 use clap::{ValueEnum, value_parser};
 use indicatif::ProgressBar;
 use sparsight_runtime::{
@@ -193,17 +193,18 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
             "{category}: the masks of {unmarked} defective images mark no pixel, so that all of theirs count as good; mend the masks"
         ));
     }
-    if let Some(path) = &args.output {
-        replace_file(path, (serde_json::to_string_pretty(&evaluation.report)? + "\n").as_bytes())?;
-    }
-    if let Some(path) = &args.csv {
-        replace_file(path, csv(&evaluation.report).as_bytes())?;
-    }
-    if let Some(path) = &args.html {
-        replace_file(path, page(&evaluation)?.as_bytes())?;
-    }
-    write!(io::stdout(), "{}", table(&evaluation.report))?;
-    Ok(())
+    // What took an hour is not lost for one of its forms that can't be written.
+    let json = |path: &PathBuf| -> Result<()> {
+        Ok(replace_file(path, (serde_json::to_string_pretty(&evaluation.report)? + "\n").as_bytes())?)
+    };
+    let told = write!(io::stdout(), "{}", table(&evaluation.report)).map_err(Error::new);
+    let outcomes = [
+        args.output.as_ref().map_or(Ok(()), json),
+        args.csv.as_ref().map_or(Ok(()), |path| Ok(replace_file(path, csv(&evaluation.report).as_bytes())?)),
+        args.html.as_ref().map_or(Ok(()), |path| Ok(replace_file(path, page(&evaluation)?.as_bytes())?)),
+        told,
+    ];
+    outcomes.into_iter().collect()
 }
 
 /// What was chosen, without what was named again.

@@ -2,10 +2,10 @@
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use sparsight_runtime::{
     backbone::BackboneError,
     detector::{Detector, DetectorError},
@@ -72,19 +72,21 @@ pub fn run(args: ExportArgs) -> Result<()> {
         (parameters, config, Origin::default())
     };
     let mut unavailable = None;
-    export_bundle(&parameters, &config, origin, &args.output, |folder| match Detector::open(folder) {
+    let proven = |folder: &Path| match Detector::open(folder) {
         // Without the library nothing is proven, and nothing is known to be wrong.
         Err(DetectorError::Backbone(BackboneError::OnnxRuntime(error))) => {
             unavailable = Some(error);
             Ok(())
         }
-        opened => opened
-            .map_err(|error| error.to_string())
-            .and_then(prove)
+        opened => opened.map_err(|error| error.to_string()).and_then(prove).map_err(|error| {
             // The bundle is not yet where it is to be.
-            .map_err(|e| {
-                ExportError::NotProven(e.replace(&*folder.to_string_lossy(), &args.output.to_string_lossy()))
-            }),
+            let place = args.output.to_string_lossy();
+            ExportError::NotProven(error.replace(&*folder.to_string_lossy(), &place))
+        }),
+    };
+    export_bundle(&parameters, &config, origin, &args.output, proven).map_err(|error| match error {
+        ExportError::NotFinite(_) => Error::new(error).context(args.checkpoint.display().to_string()),
+        error => error.into(),
     })?;
     match unavailable {
         None => super::note("verified: every stage of the probe holds"),

@@ -25,8 +25,13 @@ fn note(words: impl Display) {
 
 /// Reads and checks a config file.
 fn read_config(path: &Path) -> Result<Valid<Config>> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("{}: can't be read; give the path of a config file", path.display()))?;
+    let text = std::fs::read_to_string(path).with_context(|| match std::fs::read(path) {
+        Ok(_) => format!(
+            "{}: is no text of UTF-8; save it as such, or give the path of a config file",
+            path.display()
+        ),
+        Err(_) => format!("{}: can't be read; give the path of a config file", path.display()),
+    })?;
     Valid::parse(&text).with_context(|| path.display().to_string())
 }
 
@@ -34,7 +39,7 @@ fn read_config(path: &Path) -> Result<Valid<Config>> {
 /// that folder's.
 fn asked_for<T>(read: Result<T, CategoryError>, config: &Path) -> Result<T> {
     read.map_err(|error| match error {
-        CategoryError::UnknownName { .. } | CategoryError::NothingLeft(_) => {
+        CategoryError::NoRoots | CategoryError::UnknownName { .. } | CategoryError::NothingLeft(_) => {
             Error::new(error).context(format!("{}: data", config.display()))
         }
         error => error.into(),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use sparsight_runtime::replace::{ReplaceError, replace_directory, replace_file};
+use sparsight_runtime::replace::{ReplaceError, replace_directory};
 use sparsight_schemas::DataConfig;
 use sparsight_trainer::{
     categories::{read_categories, read_validation_categories},
@@ -66,9 +66,7 @@ pub fn run(args: PlanArgs) -> Result<()> {
         .map(|(fold, config)| Ok((fold, serde_yaml::to_string(&**config)?)))
         .collect::<Result<Vec<_>>>()?;
     replace_directory(&args.output, |folder| -> Result<(), ReplaceError> {
-        texts
-            .iter()
-            .try_for_each(|(fold, text)| replace_file(&folder.join(format!("{fold}.yaml")), text.as_bytes()))
+        texts.iter().try_for_each(|(fold, text)| folder.write(format!("{fold}.yaml"), text.as_bytes()))
     })?;
     for (fold, of_fold) in &folds {
         if of_fold.data.validation.is_empty() && !config.data.validation.is_empty() {

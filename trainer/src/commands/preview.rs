@@ -90,7 +90,7 @@ pub fn run(args: PreviewArgs) -> Result<()> {
         langevin_sheet(&config, &weights, &episodes[0], &device)?,
     ];
     replace_directory(&args.output, |folder| {
-        NAMES.iter().zip(&sheets).try_for_each(|(name, sheet)| write_png(&folder.join(name), sheet))
+        NAMES.iter().zip(&sheets).try_for_each(|(name, sheet)| write_png(&folder.path().join(name), sheet))
     })?;
     for name in NAMES {
         writeln!(io::stdout(), "{}", args.output.join(name).display())?;

@@ -71,6 +71,18 @@ pub enum SynthError {
     },
 }
 
+impl SynthError {
+    /// The same, of what was to be below `to` in the end and not below `from`.
+    fn moved(mut self, from: &Path, to: &Path) -> Self {
+        if let Self::Write { path, .. } | Self::Encode { path, .. } = &mut self
+            && let Ok(below) = path.strip_prefix(from)
+        {
+            *path = to.join(below);
+        }
+        self
+    }
+}
+
 /// Writes categories into `out`, which must be new or empty, on all cores, unless `interrupted` is set meanwhile. `done` is
 /// called after each category.
 ///
@@ -86,7 +98,10 @@ pub fn synthesise(
     if out.is_dir() && fs::read_dir(out).map_err(failed)?.next().is_some() {
         return Err(SynthError::NotEmpty(out.into()));
     }
-    replace_directory(out, |folder| write_categories(folder, options, interrupted, &done))
+    replace_directory(out, |folder| {
+        let written = write_categories(folder.path(), options, interrupted, &done);
+        written.map_err(|error| error.moved(folder.path(), out))
+    })
 }
 
 fn write_categories(

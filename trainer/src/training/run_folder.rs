@@ -1,10 +1,12 @@
 //! What the folder of a run holds, by name. What is in the files is for the modules that write them to say.
 
 use std::{
-    fs::{File, TryLockError},
+    fs::{File, TryLockError, remove_dir_all, remove_file},
     io,
     path::{Path, PathBuf},
 };
+
+use sparsight_runtime::replace::TEMPORARY;
 
 use crate::{checkpoint::FILES, replaceable::would_be_lost};
 
@@ -39,7 +41,7 @@ impl RunFolder<'_> {
     }
 
     /// Makes the folder if need be, and keeps it from other trainings while what is returned lives: the system frees it, however
-    /// this process ends. None if another training has it.
+    /// this process ends. None if another training has it. What one that was killed had half written goes.
     ///
     /// # Errors
     /// A folder or file that can't be made.
@@ -54,7 +56,21 @@ impl RunFolder<'_> {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => Ok(None),
             // Some file systems know no locks.
-            Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(file)),
+            Err(TryLockError::Error(_)) => Ok(Some(file)),
+            Ok(()) => {
+                self.sweep();
+                Ok(Some(file))
+            }
+        }
+    }
+
+    /// Removes what is half written; nobody writes here but who has the lock. What can't be removed does no harm.
+    fn sweep(self) {
+        for entry in self.0.read_dir().into_iter().flatten().flatten() {
+            let path = entry.path();
+            if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+                let _ = if path.is_dir() { remove_dir_all(path) } else { remove_file(path) };
+            }
         }
     }
 
@@ -76,12 +92,12 @@ impl RunFolder<'_> {
     pub fn remove(self) -> Result<(), (PathBuf, io::Error)> {
         self.check()?;
         for folder in [self.checkpoint(), self.best()].into_iter().filter(|path| path.is_dir()) {
-            std::fs::remove_dir_all(&folder).map_err(|error| (folder, error))?;
+            remove_dir_all(&folder).map_err(|error| (folder, error))?;
         }
         for file in
             [self.metrics(), self.validations(), self.curves()].into_iter().filter(|path| path.is_file())
         {
-            std::fs::remove_file(&file).map_err(|error| (file, error))?;
+            remove_file(&file).map_err(|error| (file, error))?;
         }
         Ok(())
     }
@@ -90,6 +106,23 @@ impl RunFolder<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_killed_training_had_half_written_goes_when_the_next_one_has_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder(folder.path());
+        let half =
+            [".sparsight-a1b2c3/model.safetensors", ".sparsight-d4e5f6"].map(|name| folder.path().join(name));
+        std::fs::create_dir(half[0].parent().unwrap()).unwrap();
+        half.iter().for_each(|path| std::fs::write(path, "").unwrap());
+        std::fs::write(run.metrics(), "").unwrap();
+        let lock = run.lock().unwrap();
+        assert!(lock.is_some());
+        assert!(run.metrics().is_file() && half.iter().all(|path| !path.exists()));
+        // Another one's, which is at work.
+        std::fs::write(&half[1], "").unwrap();
+        assert!(run.lock().unwrap().is_none() && half[1].exists());
+    }
 
     #[test]
     fn what_is_no_part_of_a_run_is_not_removed_with_it() {
@@ -111,10 +144,10 @@ mod tests {
             "nothing is removed before all is looked at"
         );
 
-        std::fs::remove_dir_all(run.best()).unwrap();
+        remove_dir_all(run.best()).unwrap();
         write(run.best());
         assert_eq!(run.remove().unwrap_err().0, run.best());
-        std::fs::remove_file(run.best()).unwrap();
+        remove_file(run.best()).unwrap();
         run.remove().unwrap();
         let left: Vec<_> =
             std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

@@ -302,6 +302,16 @@ fn what_can_not_be_evaluated_is_one_line_and_leaves_no_report() {
     assert!(!folder.path().join("report.json").exists());
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_report_that_can_not_be_written_takes_no_other_with_it() {
+    let folder = with_data();
+    let more = ["--shots", "2", "--runs", "1", "--no-baselines", "-o", "/dev/full", "--csv", "all.csv"];
+    let output = evaluate(&more, folder.path()).code(1).get_output().clone();
+    assert!(text(&output.stdout).contains("weave_000") && text(&output.stderr).contains("/dev/full"));
+    assert!(fs::read_to_string(folder.path().join("all.csv")).unwrap().contains("weave_000"));
+}
+
 #[test]
 fn a_bundle_that_the_pinned_key_did_not_sign_is_not_evaluated() {
     let folder = with_data();
