@@ -74,6 +74,10 @@ pub fn run(args: TrainArgs) -> Result<()> {
         no_older(run)?;
     }
     run.check().map_err(in_the_way)?;
+    // Before all images are decoded, which may take long. A new folder is not made until then.
+    if output.exists() {
+        kept(run)?;
+    }
     let (devices, on_the_cpu) = args.device.choose().map_err(anyhow::Error::msg)?;
 
     let categories = match config.training.steps {
@@ -181,12 +185,20 @@ fn in_the_way((path, error): (PathBuf, io::Error)) -> anyhow::Error {
     anyhow!("{}: {error}; give --output another folder, or make room there", path.display())
 }
 
+/// The run's folder, kept from other trainings.
+fn kept(run: RunFolder) -> Result<File> {
+    match run.lock().map_err(in_the_way)? {
+        Some(lock) => Ok(lock),
+        None => {
+            bail!("{}: another training is at work there; give --output another folder", run.0.display())
+        }
+    }
+}
+
 /// The run's folder, kept from other trainings, without what is to be overwritten. Another one may have been at work there until
 /// it was kept.
 fn taken(run: RunFolder, checkpoint: &Checkpoint, resume: bool, overwrite: bool) -> Result<File> {
-    let Some(lock) = run.lock().map_err(in_the_way)? else {
-        bail!("{}: another training is at work there; give --output another folder", run.0.display());
-    };
+    let lock = kept(run)?;
     if overwrite {
         run.remove().map_err(in_the_way)?;
     } else if !resume {
