@@ -211,11 +211,15 @@ impl<'a> Adapted<'a> {
                 .iter()
                 .any(|method| matches!(method, Prepared::Map(m) if *m == map || *m == Map::Product))
         };
-        let (wants_energy, wants_gradient) = (wants(Map::Energy), wants(Map::Gradient));
-        let energy =
-            if wants_energy { self.scorer.score_input(input)?.scored_map } else { Array2::default((0, 0)) };
-        let gradient =
-            if wants_gradient { self.scorer.gradient_map(input)? } else { Array2::default((0, 0)) };
+        let none = Array2::default((0, 0));
+        let (energy, gradient) = match (wants(Map::Energy), wants(Map::Gradient)) {
+            (_, true) => {
+                let (score, gradient) = self.scorer.score_and_gradient_map(input)?;
+                (score.scored_map, gradient)
+            }
+            (true, false) => (self.scorer.score_input(input)?.scored_map, none),
+            (false, false) => (none.clone(), none),
+        };
         let manifest = self.scorer.detector().bundle().manifest.clone();
         let mut all = Vec::with_capacity(self.methods.len());
         for method in &mut self.methods {
