@@ -143,7 +143,7 @@ impl Detector {
     /// detector.dictionary(&support, &adaptation)?.write(&file)?;
     ///
     /// // Another day:
-    /// let dictionary = Dictionary::read_for(&file, detector.bundle())?;
+    /// let dictionary = Dictionary::read_to_score(&file, detector.bundle())?;
     /// let mut scorer = detector.with_dictionary(&dictionary)?;
     /// let score = scorer.score(&read_image(format!("{folder}/queries/good/000.png"))?)?;
     /// # assert_eq!(score.threshold, dictionary.threshold());

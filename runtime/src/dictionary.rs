@@ -121,13 +121,24 @@ impl Dictionary {
         Self::read_file(path).map_err(|fault| DictionaryError { path: path.to_path_buf(), fault })
     }
 
-    /// Reads a dictionary and checks that it belongs to `bundle` and can be scored with.
+    /// Reads a dictionary and checks that it belongs to `bundle`.
     ///
     /// # Errors
     /// The file and what is wrong with it.
     pub fn read_for(path: &Path, bundle: &Bundle) -> Result<Self, DictionaryError> {
         let at = |fault| DictionaryError { path: path.to_path_buf(), fault };
         let dictionary = Self::read(path)?;
+        dictionary.check_bundle(bundle).map_err(at)?;
+        Ok(dictionary)
+    }
+
+    /// Reads a dictionary of `bundle` to score with.
+    ///
+    /// # Errors
+    /// The file and what is wrong with it; also that its shots have changed since it was calibrated.
+    pub fn read_to_score(path: &Path, bundle: &Bundle) -> Result<Self, DictionaryError> {
+        let dictionary = Self::read_for(path, bundle)?;
+        let at = |fault| DictionaryError { path: path.to_path_buf(), fault };
         dictionary.check_scorable(bundle).map_err(at)?;
         Ok(dictionary)
     }

@@ -98,14 +98,19 @@ fn line_width(image: &RgbImage) -> u32 {
 /// # Errors
 /// The file can't be written.
 pub fn write_png(path: &Path, image: &RgbImage) -> Result<(), ReplaceError> {
+    let refused = |source| ReplaceError::Refused { path: path.to_path_buf(), source };
+    replace_file(path, &to_png(image).map_err(refused)?)
+}
+
+/// The bytes of an image as PNG.
+///
+/// # Errors
+/// The encoder's, of an image without pixels.
+pub fn to_png(image: &RgbImage) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    PngEncoder::new(&mut bytes)
-        .write_image(image, image.width(), image.height(), ExtendedColorType::Rgb8)
-        .map_err(|error| ReplaceError::Refused {
-            path: path.to_path_buf(),
-            source: io::Error::other(error),
-        })?;
-    replace_file(path, &bytes)
+    let (encoder, (width, height)) = (PngEncoder::new(&mut bytes), image.dimensions());
+    encoder.write_image(image, width, height, ExtendedColorType::Rgb8).map_err(io::Error::other)?;
+    Ok(bytes)
 }
 
 /// Place of a value on the scale, 0 to 1; the threshold is in the middle.

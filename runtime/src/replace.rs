@@ -113,7 +113,7 @@ impl Replacement {
     /// # Errors
     /// As [`replace_file`].
     pub fn begin(path: &Path) -> Result<Self, ReplaceError> {
-        let target = real_path(path);
+        let target = behind_links(path);
         let file = match sibling(path, &target)? {
             Some(sibling) => Destination::Sibling(sibling),
             None => {
@@ -155,25 +155,36 @@ impl Replacement {
 /// # Errors
 /// As [`replace_file`].
 pub fn check_replaceable(path: &Path) -> Result<(), ReplaceError> {
-    sibling(path, &real_path(path)).map(drop)
+    sibling(path, &behind_links(path)).map(drop)
 }
 
-/// Where a path leads, behind all links; what is not there yet, as far as its folders are.
-pub fn real_path(path: &Path) -> PathBuf {
-    let mut path = path.to_path_buf();
-    // A link that leads nowhere names what is to be made. In circles none does.
+/// What is written at `path`: behind all links, also where nothing is there yet. What has no path of its own, as a pipe, stays
+/// as it is called.
+fn behind_links(path: &Path) -> PathBuf {
+    let mut target = path.to_path_buf();
     for _ in 0..MOST_LINKS {
-        if let Ok(real) = path.canonicalize() {
-            return real;
+        if target.exists() {
+            return target.canonicalize().unwrap_or(target);
         }
-        let Ok(next) = path.read_link() else { break };
-        path = path.parent().unwrap_or(Path::new("")).join(next);
+        let Ok(next) = target.read_link() else { return target };
+        target = target.parent().unwrap_or(Path::new("")).join(next);
     }
-    match (path.parent(), path.file_name()) {
-        (Some(folder), Some(name)) if folder.as_os_str().is_empty() => real_path(Path::new(".")).join(name),
-        (Some(folder), Some(name)) => real_path(folder).join(name),
-        _ => path,
-    }
+    path.to_path_buf() // it leads in circles
+}
+
+/// Where a result at `path` lies, behind all links; what is not there yet, as far as its folders are. Two results with the same are
+/// one.
+pub fn real_path(path: &Path) -> PathBuf {
+    real_folder(&behind_links(path))
+}
+
+fn real_folder(path: &Path) -> PathBuf {
+    let real = path.canonicalize();
+    real.unwrap_or_else(|_| match (path.parent(), path.file_name()) {
+        (Some(folder), Some(name)) if folder.as_os_str().is_empty() => real_folder(Path::new(".")).join(name),
+        (Some(folder), Some(name)) => real_folder(folder).join(name),
+        _ => path.to_path_buf(),
+    })
 }
 
 /// An empty temporary file beside `target`, to which `path` leads; none if that is a device or a pipe.
@@ -244,6 +255,9 @@ mod tests {
         let circle = folder.path().join("circle");
         std::os::unix::fs::symlink("circle", &circle).unwrap();
         assert_eq!(real_path(&circle).file_name(), circle.file_name());
+        let within = folder.path().join("within");
+        std::os::unix::fs::symlink("within/x", &within).unwrap();
+        assert!(real_path(&within).ends_with("within/x"));
     }
 
     #[test]

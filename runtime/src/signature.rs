@@ -95,14 +95,17 @@ impl PublicKey {
         Self::beside(env::current_exe())
     }
 
-    /// The key beside the executable, which a system may call by a link to it.
+    /// The key beside the executable: where it is called, which may be a link, or where it is.
     fn beside(executable: io::Result<PathBuf>) -> Result<Option<Self>, SignatureError> {
         let executable = executable.map_err(SignatureError::NoExecutable)?;
-        let file = executable.canonicalize().unwrap_or(executable).with_file_name(PUBLIC_KEY_FILE);
-        match file.symlink_metadata() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            _ => Self::from_file(&file).map(Some), // a link that leads nowhere is there, too
-        }
+        let real = executable.canonicalize().unwrap_or_else(|_| executable.clone());
+        // A link that leads nowhere is there, too.
+        let is_there = |file: &PathBuf| match file.symlink_metadata() {
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+            Ok(_) => true,
+        };
+        let mut beside = [executable, real].into_iter().map(|file| file.with_file_name(PUBLIC_KEY_FILE));
+        beside.find(is_there).map(|file| Self::from_file(&file)).transpose()
     }
 
     /// Checks that the file `signature` holds this key's signature of `content`.
@@ -179,9 +182,14 @@ mod tests {
         assert_eq!(PublicKey::beside(Ok(program.clone())).unwrap().unwrap().to_string(), KEY);
         #[cfg(unix)]
         {
-            let link = root.path().join("sparsight");
+            let link = root.path().join("bin/sparsight");
+            std::fs::create_dir(root.path().join("bin")).unwrap();
             std::os::unix::fs::symlink(&program, &link).unwrap();
+            assert_eq!(PublicKey::beside(Ok(link.clone())).unwrap().unwrap().to_string(), KEY);
+            let key = program.with_file_name(PUBLIC_KEY_FILE);
+            std::fs::rename(key, link.with_file_name(PUBLIC_KEY_FILE)).unwrap();
             assert_eq!(PublicKey::beside(Ok(link)).unwrap().unwrap().to_string(), KEY);
+            assert!(PublicKey::beside(Ok(program)).unwrap().is_none());
         }
     }
 

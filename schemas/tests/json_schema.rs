@@ -1,6 +1,6 @@
-//! The committed JSON Schemas against what is read and written: the ranges that an editor is given against the rules that a config is
-//! checked by, what a record must have against records. Whether the file is
-//! what the types make is xtask's to test.
+//! The committed JSON Schemas against what is read and written: the ranges that an editor is given against the rules that a
+//! config is checked by, what a record must have against records. Whether the files are what the types make is xtask's to
+//! test.
 
 use serde_json::{Value, json};
 use sparsight_schemas::{Config, ParseError, ScoreRecord, Valid};
@@ -104,6 +104,9 @@ fn the_json_schema_gives_every_number_of_a_config_the_range_that_the_rules_give_
         if let Some(most) = most {
             expect(number(most), true);
             expect(number(if whole { most + step } else { most * (1.0 + 1e-6) }), false);
+        }
+        if most.is_none() && below.is_none() {
+            expect(number(1e9), true);
         }
         if let Some(below) = below {
             expect(number(below), false);

@@ -10,12 +10,13 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use sparsight_runtime::replace::{ReplaceError, replace_directory, sha256_hex, sha256_of_file};
+use serde_yaml::Value;
+use sparsight_runtime::replace::{ReplaceError, replace_directory, sha256_hex};
 use sparsight_schemas::{Config, ParseError, Valid};
 
 use crate::{
     objective::objective_parameters,
-    weights::{NamedParameters, WeightsError, random_parameters, read_parameters, to_safetensors},
+    weights::{NamedParameters, WeightsError, parameters_of, random_parameters, to_safetensors},
 };
 
 const MODEL: &str = "model.safetensors";
@@ -114,7 +115,7 @@ pub enum CheckpointError {
         /// The file that says so.
         path: PathBuf,
         /// The version that it has.
-        found: u32,
+        found: u64,
     },
     /// A file is not as it was written.
     #[error("{}: is not what was written; use the run's best, or an older checkpoint", .0.display())]
@@ -131,11 +132,6 @@ pub enum CheckpointError {
     /// Something that the formats can't hold.
     #[error("checkpoint: {0}")]
     Form(String),
-}
-
-/// The file of the weights to export: that of a checkpoint's folder, or the file itself.
-pub fn weights_file(path: &Path) -> PathBuf {
-    if path.is_dir() { path.join(MODEL) } else { path.to_owned() }
 }
 
 impl Checkpoint {
@@ -155,13 +151,18 @@ impl Checkpoint {
         weights: &Path,
         data_fingerprint: Option<String>,
     ) -> Result<Self, CheckpointError> {
-        if weights.is_dir() && Self::read_origin(weights)?.0.backbone != config.backbone {
-            return Err(CheckpointError::OtherBackbone(weights.to_owned())); // shapes alone would let strides differ
-        }
-        let path = weights_file(weights);
-        let backbone = read_parameters(&path, config.backbone.parameters())?;
-        let initial_weights =
-            Some(sha256_of_file(&path).map_err(|source| CheckpointError::Read { path, source })?);
+        let (backbone, sha256) = if weights.is_dir() {
+            let trained = TrainedWeights::read(weights)?;
+            if trained.config.backbone != config.backbone {
+                return Err(CheckpointError::OtherBackbone(weights.to_owned())); // shapes alone would let strides differ
+            }
+            (trained.backbone, trained.sha256)
+        } else {
+            let read = |source| CheckpointError::Read { path: weights.to_owned(), source };
+            let bytes = std::fs::read(weights).map_err(read)?;
+            (parameters_of(&bytes, weights, config.backbone.parameters())?, sha256_hex(&bytes))
+        };
+        let initial_weights = Some(sha256);
         Ok(Self::start(
             config,
             backbone,
@@ -190,43 +191,26 @@ impl Checkpoint {
     /// # Errors
     /// A file that is missing or not what this program writes.
     pub fn read(folder: &Path) -> Result<Self, CheckpointError> {
-        let (config, progress) = Self::read_origin(folder)?;
-        check(folder, OPTIMIZER)?;
-        let path = folder.join(OPTIMIZER);
-        let optimizer = std::fs::read(&path).map_err(|source| CheckpointError::Read { path, source })?;
-        let mut listed = config.backbone.parameters();
-        listed.extend(objective_parameters(&config).into_iter().map(|(name, shape, _)| (name, shape)));
-        let model = read_parameters(&folder.join(MODEL), listed.clone())?;
-        let (parameters, average) = if config.optimizer.averaging > 0.0 {
-            check(folder, MOVING)?;
-            (read_parameters(&folder.join(MOVING), listed)?, Some(model))
-        } else {
-            (model, None)
-        };
-        Ok(Self { config, parameters, average, optimizer, progress })
+        Files::consistent(folder, |files| {
+            let (config, progress) = files.origin()?;
+            let mut listed = config.backbone.parameters();
+            listed.extend(objective_parameters(&config).into_iter().map(|(name, shape, _)| (name, shape)));
+            let model = files.parameters(MODEL, listed.clone())?;
+            let (parameters, average) = if config.optimizer.averaging > 0.0 {
+                (files.parameters(MOVING, listed)?, Some(model))
+            } else {
+                (model, None)
+            };
+            Ok(Self { config, parameters, average, optimizer: files.read(OPTIMIZER)?, progress })
+        })
     }
 
-    /// Reads of the folder what its run was, and whether the weights that ship are as they were written: an export needs no more
-    /// beside them.
+    /// Reads of the folder how far its run is.
     ///
     /// # Errors
     /// A file that is missing or not what this program writes.
-    pub fn read_origin(folder: &Path) -> Result<(Valid<Config>, Progress), CheckpointError> {
-        let text = |name: &str| {
-            check(folder, name)?;
-            let path = folder.join(name);
-            std::fs::read_to_string(&path).map_err(|source| CheckpointError::Read { path, source })
-        };
-        let config = Valid::parse(&text(CONFIG)?)
-            .map_err(|source| CheckpointError::Config { path: folder.join(CONFIG), source })?;
-        let path = folder.join(PROGRESS);
-        let progress: Progress = serde_yaml::from_str(&text(PROGRESS)?)
-            .map_err(|source| CheckpointError::Progress { path: path.clone(), source })?;
-        if progress.version != VERSION {
-            return Err(CheckpointError::Version { path, found: progress.version });
-        }
-        check(folder, MODEL)?;
-        Ok((config, progress))
+    pub fn read_progress(folder: &Path) -> Result<Progress, CheckpointError> {
+        Files::consistent(folder, |files| Ok(files.origin()?.1))
     }
 
     /// Writes the folder whole, in place of an older checkpoint.
@@ -256,17 +240,108 @@ impl Checkpoint {
     }
 }
 
-/// Whether a file of a checkpoint is as it was written.
-fn check(folder: &Path, name: &str) -> Result<(), CheckpointError> {
-    let path = folder.join(HASHES);
-    let read = |source| CheckpointError::Read { path: path.clone(), source };
-    let text = std::fs::read_to_string(&path).map_err(read)?;
-    let hashes: BTreeMap<String, String> =
-        serde_yaml::from_str(&text).map_err(|source| CheckpointError::Progress { path, source })?;
-    let path = folder.join(name);
-    match sha256_of_file(&path) {
-        Err(source) => Err(CheckpointError::Read { path, source }),
-        Ok(found) if hashes.get(name) != Some(&found) => Err(CheckpointError::Altered(path)),
-        Ok(_) => Ok(()),
+/// Of a checkpoint what an export needs: the weights that ship, and where they come from.
+#[derive(Clone, Debug)]
+pub struct TrainedWeights {
+    /// The config of the run.
+    pub config: Valid<Config>,
+    /// How far the run is, and on which images.
+    pub progress: Progress,
+    /// The backbone's.
+    pub backbone: NamedParameters,
+    /// sha256 of their file.
+    pub sha256: String,
+}
+
+impl TrainedWeights {
+    /// Reads them from a checkpoint's folder.
+    ///
+    /// # Errors
+    /// A file that is missing or not what this program writes.
+    pub fn read(folder: &Path) -> Result<Self, CheckpointError> {
+        Files::consistent(folder, |files| {
+            let (config, progress) = files.origin()?;
+            let backbone = files.parameters(MODEL, config.backbone.parameters())?;
+            Ok(Self { config, progress, backbone, sha256: files.sha256[MODEL].clone() })
+        })
+    }
+}
+
+/// The files of one checkpoint, each as it was written.
+struct Files<'a> {
+    folder: &'a Path,
+    sha256: BTreeMap<String, String>,
+}
+
+impl<'a> Files<'a> {
+    /// What `read` makes of the files of one checkpoint, also where a training puts the next one in its place meanwhile.
+    fn consistent<T>(
+        folder: &'a Path,
+        read: impl Fn(&Self) -> Result<T, CheckpointError>,
+    ) -> Result<T, CheckpointError> {
+        let mut files = Self::open(folder)?;
+        loop {
+            let result = read(&files);
+            if result.is_ok() {
+                return result;
+            }
+            let now = Self::open(folder)?;
+            if now.sha256 == files.sha256 {
+                return result;
+            }
+            files = now;
+        }
+    }
+
+    fn open(folder: &'a Path) -> Result<Self, CheckpointError> {
+        let path = folder.join(HASHES);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| CheckpointError::Read { path: path.clone(), source })?;
+        let sha256 =
+            serde_yaml::from_str(&text).map_err(|source| CheckpointError::Progress { path, source })?;
+        Ok(Self { folder, sha256 })
+    }
+
+    /// The bytes of a file.
+    fn read(&self, name: &str) -> Result<Vec<u8>, CheckpointError> {
+        let path = self.folder.join(name);
+        let bytes =
+            std::fs::read(&path).map_err(|source| CheckpointError::Read { path: path.clone(), source })?;
+        match self.sha256.get(name) == Some(&sha256_hex(&bytes)) {
+            true => Ok(bytes),
+            false => Err(CheckpointError::Altered(path)),
+        }
+    }
+
+    fn parameters(
+        &self,
+        name: &str,
+        listed: Vec<(String, Vec<usize>)>,
+    ) -> Result<NamedParameters, CheckpointError> {
+        Ok(parameters_of(&self.read(name)?, &self.folder.join(name), listed)?)
+    }
+
+    fn origin(&self) -> Result<(Valid<Config>, Progress), CheckpointError> {
+        self.check_version()?;
+        let text =
+            |name: &str| Ok::<_, CheckpointError>(String::from_utf8_lossy(&self.read(name)?).into_owned());
+        let config = Valid::parse(&text(CONFIG)?)
+            .map_err(|source| CheckpointError::Config { path: self.folder.join(CONFIG), source })?;
+        let progress = serde_yaml::from_str(&text(PROGRESS)?)
+            .map_err(|source| CheckpointError::Progress { path: self.folder.join(PROGRESS), source })?;
+        Ok((config, progress))
+    }
+
+    /// Before anything else is asked of it: another version may have other files and fields.
+    fn check_version(&self) -> Result<(), CheckpointError> {
+        let path = self.folder.join(PROGRESS);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| CheckpointError::Read { path: path.clone(), source })?;
+        // What is no YAML is not what was written, which the hash tells.
+        let Ok(Value::Mapping(fields)) = serde_yaml::from_str(&text) else { return Ok(()) };
+        match fields.get("version").and_then(Value::as_u64) {
+            Some(version) if version == u64::from(VERSION) => Ok(()),
+            found => Err(CheckpointError::Version { path, found: found.unwrap_or(0) }),
+        }
     }
 }

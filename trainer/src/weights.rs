@@ -128,9 +128,22 @@ pub fn read_parameters(
     path: &Path,
     listed: Vec<(String, Vec<usize>)>,
 ) -> Result<NamedParameters, WeightsError> {
+    let bytes = std::fs::read(path)
+        .map_err(|source| WeightsError::Read { path: path.display().to_string(), source })?;
+    parameters_of(&bytes, path, listed)
+}
+
+/// As [`read_parameters`], of the file's bytes; `path` is for messages.
+///
+/// # Errors
+/// As [`read_parameters`].
+pub fn parameters_of(
+    bytes: &[u8],
+    path: &Path,
+    listed: Vec<(String, Vec<usize>)>,
+) -> Result<NamedParameters, WeightsError> {
     let shown = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|source| WeightsError::Read { path: shown.clone(), source })?;
-    let file = SafeTensors::deserialize(&bytes)
+    let file = SafeTensors::deserialize(bytes)
         .map_err(|source| WeightsError::Form { path: shown.clone(), source })?;
     let is_parameter = |name: &str| ["stem.", "stage", "head."].iter().any(|part| name.starts_with(part));
     let mut names = file.names();

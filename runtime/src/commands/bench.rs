@@ -75,7 +75,7 @@ impl Bench {
     pub fn run(mut self, verbose: bool) -> anyhow::Result<Exit> {
         let threads = *self.backbone.threads.get_or_insert(NonZeroUsize::MIN);
         let mut detector = self.backbone.open(&self.bundle, verbose)?;
-        let dictionary = Dictionary::read_for(&self.dictionary, detector.bundle())?;
+        let dictionary = Dictionary::read_to_score(&self.dictionary, detector.bundle())?;
         let source = match &self.images {
             Some(path) => Source::Files(find_images(&[path])?.into_iter().map(|image| image.path).collect()),
             None => Source::Memory(probe_png(&detector)?),

@@ -9,7 +9,7 @@ use anyhow::bail;
 use sparsight_runtime::{
     bundle::Bundle,
     calibration::{Calibration, Method},
-    dictionary::{self, DictionaryError, DictionaryFault},
+    dictionary::{self, DictionaryError, DictionaryFault, Shot},
     images::find_images,
     terminal::printable,
 };
@@ -136,17 +136,18 @@ impl Add {
         if support.is_empty() {
             bail!("{}: holds all of these images already; nothing was written", self.dictionary.display());
         }
-        for name in support.iter().map(|image| &image.shot.name) {
-            if images.iter().all(|image| image.name != Path::new(name)) {
-                note(format_args!(
-                    "a shot is called after its file already, so the new one is called {name}"
-                ));
-            }
-        }
         let features = detector.support_features(&support, dictionary.poses)?;
-        let shots = support.into_iter().map(|image| image.shot).collect();
+        let shots: Vec<Shot> = support.into_iter().map(|image| image.shot).collect();
+        let names: Vec<String> = shots.iter().map(|shot| shot.name.clone()).collect();
         dictionary.add(shots, features).map_err(at(&self.dictionary))?;
-        replace(dictionary, before, &self.dictionary, detector.bundle())
+        let done = replace(dictionary, before, &self.dictionary, detector.bundle())?;
+        for name in names.iter().filter(|name| images.iter().all(|i| i.name.display().to_string() != **name))
+        {
+            note(format_args!(
+                "{name}: is what the new shot is called, because another has the name of its file"
+            ));
+        }
+        Ok(done)
     }
 }
 

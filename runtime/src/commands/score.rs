@@ -5,7 +5,7 @@ mod records;
 mod workers;
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     sync::{
@@ -93,7 +93,7 @@ impl Score {
     pub fn run(&self, verbose: bool) -> anyhow::Result<Exit> {
         let images = find_images(&self.images)?;
         let mut detectors = self.backbone.open_for(images.len(), &self.bundle, verbose)?;
-        let dictionary = Dictionary::read_for(&self.dictionary, detectors[0].bundle())?;
+        let dictionary = Dictionary::read_to_score(&self.dictionary, detectors[0].bundle())?;
         ensure!(
             dictionary.threshold().is_some() || !self.fail_on_anomaly,
             "{}: has no threshold for --fail-on-anomaly; adapt again with at least two images",
@@ -103,13 +103,17 @@ impl Score {
             folder.as_ref().map(|folder| destinations(&images, folder, extension)).transpose()
         };
         let (heatmaps, maps) = (files(&self.heatmaps, "png")?, files(&self.save_maps, "npy")?);
-        let mut results: HashSet<_> = heatmaps.iter().chain(&maps).flatten().map(|f| real_path(f)).collect();
         for file in self.output.iter().chain(&self.html) {
             Sources::new(&images).refuse_to_replace(file)?;
             refuse_to_replace_what_is_read(&[&self.bundle, &self.dictionary], file)?;
             check_replaceable(file)?;
+        }
+        // An image that is given twice has one picture.
+        let pictures: BTreeSet<&PathBuf> = heatmaps.iter().chain(&maps).flatten().collect();
+        let mut real = HashSet::new();
+        for file in pictures.into_iter().chain(&self.output).chain(&self.html) {
             ensure!(
-                results.insert(real_path(file)),
+                real.insert(real_path(file)),
                 "{}: would hold two results; give each a file of its own",
                 file.display()
             );

@@ -60,7 +60,7 @@ fn size(text: &str) -> Result<[u32; 2], String> {
 impl Stream {
     pub fn run(&self, verbose: bool) -> anyhow::Result<Exit> {
         let mut detector = self.backbone.open(&self.bundle, verbose)?;
-        let dictionary = Dictionary::read_for(&self.dictionary, detector.bundle())?;
+        let dictionary = Dictionary::read_to_score(&self.dictionary, detector.bundle())?;
         let mut scorer = detector.with_dictionary(&dictionary)?;
         let size = self.size;
         let layout = match size {

@@ -70,7 +70,7 @@ impl Watch {
             self.folder.display()
         );
         let mut detector = self.backbone.open(&self.bundle, verbose)?;
-        let dictionary = Dictionary::read_for(&self.dictionary, detector.bundle())?;
+        let dictionary = Dictionary::read_to_score(&self.dictionary, detector.bundle())?;
         let mut scorer = detector.with_dictionary(&dictionary)?;
         let mut arrivals = Arrivals::new(self.folder.clone(), self.settle);
         if !self.existing {

@@ -34,7 +34,7 @@ pub enum DictionaryFault {
     Missing,
     #[error("is a folder; give a file that sparsight adapt wrote")]
     Folder,
-    #[error("can't be read ({0}); check its permissions, or take a copy that can")]
+    #[error("can't be read ({0}); check its permissions, or take another copy")]
     Unreadable(io::Error),
     #[error("{0} bytes are too many for a dictionary; adapt again")]
     TooLarge(u64),
@@ -90,7 +90,9 @@ pub enum DictionaryFault {
     Calibration(#[from] CalibrationError),
     #[error("holds energy maps of shape {found:?}, its features say {expected:?}; adapt again")]
     ShotMaps { found: [usize; 3], expected: [usize; 3] },
-    #[error("holds no energy maps of its shots, which this bundle's scores are relative to; adapt again")]
+    #[error(
+        "holds no energy maps of its shots, which this bundle's scores are relative to; calibrate or adapt again"
+    )]
     NoShotMaps,
     #[error("is calibrated with {scores} scores for {shots} shots; adapt again")]
     CalibrationCount { scores: usize, shots: usize },

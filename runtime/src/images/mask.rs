@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
-use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, Pixel, Primitive};
+use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, Pixel, Primitive, Rgb, RgbImage};
 
 use super::{ImageError, decode, read_image_file};
 
 /// Reads a mask: 255 where the file is neither black nor transparent, else 0. It may hold numbers of defects, as VisA's do; of 16
-/// bits, where those would be lost in an image of 8. Of a JPEG, which smears what it holds, pixels of half the brightness and more.
+/// bits, where those would be lost in an image of 8. Of a JPEG, which smears what it holds, pixels of at least half its highest value.
 ///
 /// # Errors
 /// As [`super::read_image`].
@@ -16,9 +16,7 @@ pub fn read_mask(path: &Path) -> Result<GrayImage, ImageError> {
     let bytes = read_image_file(path)?;
     let mask = decode(&bytes, path)?;
     if image::guess_format(&bytes).is_ok_and(|format| format == ImageFormat::Jpeg) {
-        let mut mask = mask.into_luma8();
-        mask.pixels_mut().for_each(|pixel| pixel[0] = if pixel[0] >= 128 { 255 } else { 0 });
-        return Ok(mask);
+        return Ok(marks_of_jpeg(&mask.into_rgb8()));
     }
     Ok(match mask {
         DynamicImage::ImageLuma8(mask) => marks(&mask),
@@ -31,6 +29,17 @@ pub fn read_mask(path: &Path) -> Result<GrayImage, ImageError> {
         DynamicImage::ImageRgba16(mask) => marks(&mask),
         DynamicImage::ImageRgb32F(mask) => marks(&mask),
         other => marks(&other.into_rgba32f()),
+    })
+}
+
+/// Values below this are what a JPEG of a black image may hold.
+const SMEARED: u8 = 16;
+
+fn marks_of_jpeg(mask: &RgbImage) -> GrayImage {
+    let value = |pixel: &Rgb<u8>| pixel.0.into_iter().fold(0, u8::max);
+    let least = SMEARED.max(mask.pixels().map(value).fold(0, u8::max).div_ceil(2));
+    GrayImage::from_fn(mask.width(), mask.height(), |x, y| {
+        Luma([if value(mask.get_pixel(x, y)) >= least { 255 } else { 0 }])
     })
 }
 
@@ -48,7 +57,9 @@ fn marks<P: Pixel>(mask: &ImageBuffer<P, Vec<P::Subpixel>>) -> GrayImage {
 
 #[cfg(test)]
 mod tests {
-    use image::{LumaA, Rgb, Rgba};
+    use std::fs;
+
+    use image::{LumaA, Rgba, codecs::jpeg::JpegEncoder};
 
     use super::*;
 
@@ -58,14 +69,20 @@ mod tests {
         let square = GrayImage::from_fn(40, 30, |x, y| {
             Luma([if (9..22).contains(&x) && (7..17).contains(&y) { 255 } else { 0 }])
         });
-        for mask in
-            [DynamicImage::from(square.clone()), DynamicImage::from(square.clone()).into_rgb8().into()]
-        {
-            let path = folder.path().join("mask.jpg");
-            mask.save(&path).unwrap();
-            assert_ne!(super::super::read_image(&path).unwrap(), mask.to_rgb8(), "it smears nothing");
-            assert_eq!(read_mask(&path).unwrap(), square);
+        let path = folder.path().join("mask.jpg");
+        for colour in [[255, 255, 255], [255, 0, 0], [0, 0, 255], [100, 100, 100]] {
+            let mask =
+                RgbImage::from_fn(40, 30, |x, y| Rgb(if square[(x, y)][0] > 0 { colour } else { [0; 3] }));
+            JpegEncoder::new_with_quality(fs::File::create(&path).unwrap(), 90).encode_image(&mask).unwrap();
+            let smeared = super::super::read_image(&path).unwrap();
+            assert!(
+                smeared.pixels().zip(mask.pixels()).any(|(s, m)| s.0 != [0; 3] && m.0 == [0; 3]),
+                "{colour:?}"
+            );
+            assert_eq!(read_mask(&path).unwrap(), square, "{colour:?}");
         }
+        DynamicImage::new_rgb8(40, 30).save(&path).unwrap();
+        assert!(read_mask(&path).unwrap().pixels().all(|pixel| pixel[0] == 0));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::{ReplaceError, TEMPORARY, existing_folder, open_to_others, refused, replace_file};
+use super::{ReplaceError, TEMPORARY, behind_links, existing_folder, open_to_others, refused, replace_file};
 
 /// A folder before it takes its place.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,7 @@ pub fn replace_directory<E: From<ReplaceError>>(
     path: &Path,
     fill: impl FnOnce(NewFolder) -> Result<(), E>,
 ) -> Result<(), E> {
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let target = behind_links(path);
     let refused = refused(path);
     if target.exists() && !target.is_dir() {
         return Err(ReplaceError::OtherKind {
@@ -119,6 +119,18 @@ mod tests {
             }
         });
         assert_eq!(entries(folder.path()), ["checkpoint"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_a_folder_that_is_not_there_yet_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let [link, bundle] = ["link", "bundle"].map(|name| folder.path().join(name));
+        std::os::unix::fs::symlink("bundle", &link).unwrap();
+        for _ in 0..2 {
+            replace_directory(&link, |new| new.write("a", b"x")).unwrap();
+            assert!(link.is_symlink() && entries(&bundle) == ["a"]);
+        }
     }
 
     #[test]

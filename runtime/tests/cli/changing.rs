@@ -231,7 +231,10 @@ fn who_adds_a_shot_under_another_name_than_its_files_is_told_which() {
     let image = sandbox.image("more/000.png", texture(40, 30, 77));
     let said = add(&dictionary, &image).assert().success();
     let name = image.display().to_string();
-    names(&String::from_utf8_lossy(&said.get_output().stderr), &["the new one is called", &name]);
+    names(
+        &String::from_utf8_lossy(&said.get_output().stderr),
+        &[&format!("{name}: is what the new shot is called")],
+    );
     remove(&dictionary, &name).assert().success();
     assert_eq!(fs::read(&dictionary).unwrap(), before);
 }

@@ -174,6 +174,32 @@ fn no_two_results_share_a_file_whatever_it_is_called() {
     let mut picture = sandbox.score();
     picture.arg(&image).arg("--heatmaps").arg(sandbox.path("out")).arg("-o").arg(sandbox.path("out/000.png"));
     names(&failure(&mut picture, 1), &["000.png: would hold two results"]);
+
+    #[cfg(unix)]
+    {
+        sandbox.image("new/001.png", texture(64, 64, 2));
+        for name in ["000.png", "001.png"] {
+            std::os::unix::fs::symlink("page", sandbox.path("out").join(name)).unwrap();
+        }
+        let mut pictures = sandbox.score();
+        pictures.arg(sandbox.path("new")).arg("--heatmaps").arg(sandbox.path("out"));
+        names(&failure(&mut pictures, 1), &["001.png: would hold two results"]);
+        // The same image twice is one result.
+        fs::remove_file(sandbox.path("out/001.png")).unwrap();
+        let mut twice = sandbox.score();
+        twice.args([&image, &image]).arg("--heatmaps").arg(sandbox.path("out")).assert().success();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_result_may_go_to_a_pipe() {
+    let sandbox = Sandbox::new();
+    sandbox.dictionary();
+    let image = sandbox.image("000.png", texture(64, 64, 1));
+    let mut score = sandbox.score();
+    let done = score.arg(&image).args(["--format", "jsonl", "-o", "/dev/stdout"]).assert().success();
+    names(&String::from_utf8_lossy(&done.get_output().stdout), &["000.png", "anomaly_score"]);
 }
 
 #[cfg(unix)]

@@ -204,7 +204,10 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
         args.html.as_ref().map_or(Ok(()), |path| Ok(replace_file(path, page(&evaluation)?.as_bytes())?)),
         told,
     ];
-    outcomes.into_iter().collect()
+    let mut errors = outcomes.into_iter().filter_map(Result::err);
+    let Some(first) = errors.next() else { return Ok(()) };
+    errors.for_each(|error| super::note(format_args!("{error}")));
+    Err(first)
 }
 
 /// What was chosen, without what was named again.

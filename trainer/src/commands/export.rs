@@ -13,7 +13,7 @@ use sparsight_runtime::{
 };
 use sparsight_schemas::{Config, Valid};
 use sparsight_trainer::{
-    checkpoint::{Checkpoint, Progress, weights_file},
+    checkpoint::{Progress, TrainedWeights},
     export::{ExportError, Origin, export_bundle},
     training::summary::summarise,
     weights::read_parameters,
@@ -39,7 +39,8 @@ pub struct ExportArgs {
 pub fn run(args: ExportArgs) -> Result<()> {
     let config = args.config.as_deref().map(super::read_config).transpose()?;
     let (parameters, config, origin) = if args.checkpoint.is_dir() {
-        let (trained_with, progress) = Checkpoint::read_origin(&args.checkpoint)?;
+        let TrainedWeights { config: trained_with, progress, backbone, .. } =
+            TrainedWeights::read(&args.checkpoint)?;
         let config = config.unwrap_or_else(|| trained_with.clone());
         // Shapes alone would let strides differ.
         if config.backbone != trained_with.backbone {
@@ -48,7 +49,6 @@ pub fn run(args: ExportArgs) -> Result<()> {
                 args.checkpoint.display()
             );
         }
-        let parameters = read_parameters(&weights_file(&args.checkpoint), config.backbone.parameters())?;
         let Progress { step: steps, data_fingerprint, initial_weights, .. } = progress;
         // The run's folder is the one around the checkpoint.
         let training = match args
@@ -62,7 +62,7 @@ pub fn run(args: ExportArgs) -> Result<()> {
         };
         let origin =
             Origin { steps, data_fingerprint, initial_weights, training, config: Some(trained_with) };
-        (parameters, config, origin)
+        (backbone, config, origin)
     } else {
         let config = match config {
             Some(config) => config,

@@ -8,7 +8,10 @@ use std::{
 use anyhow::{Context, Result};
 use burn_flex::Flex;
 use clap::value_parser;
-use sparsight_runtime::{heatmap::write_png, replace::replace_directory};
+use sparsight_runtime::{
+    heatmap::to_png,
+    replace::{ReplaceError, replace_directory},
+};
 use sparsight_schemas::{LangevinConfig, Valid};
 use sparsight_trainer::{
     categories::read_categories,
@@ -89,8 +92,9 @@ pub fn run(args: PreviewArgs) -> Result<()> {
         negatives_sheet(&episodes),
         langevin_sheet(&config, &weights, &episodes[0], &device)?,
     ];
-    replace_directory(&args.output, |folder| {
-        NAMES.iter().zip(&sheets).try_for_each(|(name, sheet)| write_png(&folder.path().join(name), sheet))
+    let pictures = sheets.iter().map(to_png).collect::<io::Result<Vec<_>>>()?;
+    replace_directory(&args.output, |folder| -> Result<(), ReplaceError> {
+        NAMES.iter().zip(&pictures).try_for_each(|(name, picture)| folder.write(name, picture))
     })?;
     for name in NAMES {
         writeln!(io::stdout(), "{}", args.output.join(name).display())?;

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::backend::Autodiff;
 use burn_flex::Flex;
 use sparsight_runtime::signals::on_signal;
@@ -74,10 +74,15 @@ pub fn run(args: TrainArgs) -> Result<()> {
         no_older(run)?;
     }
     run.check().map_err(in_the_way)?;
-    // Before all images are decoded, which may take long. A new folder is not made until then.
-    if output.exists() {
-        kept(run)?;
+    // Before all images are decoded, which may take long. Nothing is written until then.
+    if run.is_taken() {
+        bail!("{}: another training is at work there; give --output another folder", output.display());
     }
+    ensure!(
+        !output.is_file(),
+        "{}: is a file; give --output another folder, or make room there",
+        output.display()
+    );
     let (devices, on_the_cpu) = args.device.choose().map_err(anyhow::Error::msg)?;
 
     let categories = match config.training.steps {
@@ -185,25 +190,18 @@ fn in_the_way((path, error): (PathBuf, io::Error)) -> anyhow::Error {
     anyhow!("{}: {error}; give --output another folder, or make room there", path.display())
 }
 
-/// The run's folder, kept from other trainings.
-fn kept(run: RunFolder) -> Result<File> {
-    match run.lock().map_err(in_the_way)? {
-        Some(lock) => Ok(lock),
-        None => {
-            bail!("{}: another training is at work there; give --output another folder", run.0.display())
-        }
-    }
-}
-
 /// The run's folder, kept from other trainings, without what is to be overwritten. Another one may have been at work there until
 /// it was kept.
 fn taken(run: RunFolder, checkpoint: &Checkpoint, resume: bool, overwrite: bool) -> Result<File> {
-    let lock = kept(run)?;
+    let Some(lock) = run.lock().map_err(in_the_way)? else {
+        bail!("{}: another training is at work there; give --output another folder", run.0.display());
+    };
+    run.sweep();
     if overwrite {
         run.remove().map_err(in_the_way)?;
     } else if !resume {
         no_older(run)?;
-    } else if Checkpoint::read_origin(&run.checkpoint())?.1.step != checkpoint.progress.step {
+    } else if Checkpoint::read_progress(&run.checkpoint())?.step != checkpoint.progress.step {
         bail!("{}: another training went on from there meanwhile; resume again", run.checkpoint().display());
     }
     Ok(lock)
@@ -212,10 +210,8 @@ fn taken(run: RunFolder, checkpoint: &Checkpoint, resume: bool, overwrite: bool)
 /// Forgets the best so far if it is of other images than those that validate from now on.
 fn validates_on(checkpoint: &mut Checkpoint, now: &Config, fingerprint: Option<&String>) {
     let Checkpoint { config, progress, .. } = checkpoint;
-    // Older checkpoints only say which categories they were.
-    let are_others =
-        progress.validation_fingerprint.as_ref().is_some_and(|before| Some(before) != fingerprint)
-            || config.data.validation != now.data.validation;
+    let are_others = progress.validation_fingerprint.as_ref() != fingerprint
+        || config.data.validation != now.data.validation;
     if are_others && progress.best.take().is_some() {
         super::note("validates on other images than before; the best so far does not count");
     }

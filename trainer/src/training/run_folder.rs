@@ -4,11 +4,15 @@ use std::{
     fs::{File, TryLockError, remove_dir_all, remove_file},
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use sparsight_runtime::replace::TEMPORARY;
 
 use crate::{checkpoint::FILES, replaceable::would_be_lost};
+
+/// Nobody takes as long as this to write a checkpoint or a bundle.
+const LONGEST_WRITE: Duration = Duration::from_secs(3600);
 
 /// The folder of a run.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +45,7 @@ impl RunFolder<'_> {
     }
 
     /// Makes the folder if need be, and keeps it from other trainings while what is returned lives: the system frees it, however
-    /// this process ends. None if another training has it. What one that was killed had half written goes.
+    /// this process ends. None if another training has it.
     ///
     /// # Errors
     /// A folder or file that can't be made.
@@ -56,19 +60,24 @@ impl RunFolder<'_> {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => Ok(None),
             // Some file systems know no locks.
-            Err(TryLockError::Error(_)) => Ok(Some(file)),
-            Ok(()) => {
-                self.sweep();
-                Ok(Some(file))
-            }
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(file)),
         }
     }
 
-    /// Removes what is half written; nobody writes here but who has the lock. What can't be removed does no harm.
-    fn sweep(self) {
+    /// Whether another training has the folder, as far as can be told without writing there.
+    pub fn is_taken(self) -> bool {
+        let file = File::open(self.0.join(".lock"));
+        file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+
+    /// Removes what a killed process left half written: what is too old to be written still, by whomever. What can't be removed does
+    /// no harm.
+    pub fn sweep(self) {
         for entry in self.0.read_dir().into_iter().flatten().flatten() {
             let path = entry.path();
-            if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            let written = entry.metadata().and_then(|metadata| metadata.modified()).ok();
+            let is_old = written.and_then(|time| time.elapsed().ok()).is_some_and(|age| age > LONGEST_WRITE);
+            if is_old && entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
                 let _ = if path.is_dir() { remove_dir_all(path) } else { remove_file(path) };
             }
         }
@@ -108,20 +117,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_killed_training_had_half_written_goes_when_the_next_one_has_the_folder() {
+    fn what_a_killed_training_had_half_written_goes_and_what_is_being_written_stays() {
         let folder = tempfile::tempdir().unwrap();
         let run = RunFolder(folder.path());
-        let half =
-            [".sparsight-a1b2c3/model.safetensors", ".sparsight-d4e5f6"].map(|name| folder.path().join(name));
-        std::fs::create_dir(half[0].parent().unwrap()).unwrap();
-        half.iter().for_each(|path| std::fs::write(path, "").unwrap());
-        std::fs::write(run.metrics(), "").unwrap();
+        let [old, new] = [".sparsight-a1b2c3", ".sparsight-d4e5f6"].map(|name| folder.path().join(name));
+        for path in [&old, &new, &run.metrics()] {
+            std::fs::write(path, "").unwrap();
+        }
+        let long_ago = std::time::SystemTime::now() - 2 * LONGEST_WRITE;
+        for path in [&old, &run.metrics()] {
+            File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+        }
+        run.sweep();
+        assert!(run.metrics().is_file() && new.is_file() && !old.exists());
+    }
+
+    #[test]
+    fn a_folder_is_taken_while_a_training_has_its_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder(folder.path());
+        assert!(!run.is_taken());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "asking writes nothing");
         let lock = run.lock().unwrap();
-        assert!(lock.is_some());
-        assert!(run.metrics().is_file() && half.iter().all(|path| !path.exists()));
-        // Another one's, which is at work.
-        std::fs::write(&half[1], "").unwrap();
-        assert!(run.lock().unwrap().is_none() && half[1].exists());
+        assert!(lock.is_some() && run.is_taken());
+        drop(lock);
+        assert!(!run.is_taken());
     }
 
     #[test]

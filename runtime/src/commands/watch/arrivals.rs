@@ -2,7 +2,7 @@
 //! a folder that is emptied now and then costs the same memory for ever.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::Metadata,
     hash::{BuildHasher, RandomState},
     path::{Path, PathBuf},
@@ -23,13 +23,15 @@ pub struct Arrivals {
     waiting: HashMap<u64, (u64, Instant)>,
     /// Changes with each look.
     look: u64,
+    /// Folders within that could never be searched, so that nothing in them is known; none before the first look.
+    shut: Option<HashSet<PathBuf>>,
 }
 
 impl Arrivals {
     /// Of `folder`; a file must not have changed for `settle` to be whole.
     pub fn new(folder: PathBuf, settle: Duration) -> Self {
         let (known, waiting) = (HashMap::new(), HashMap::new());
-        Self { folder, settle, hasher: RandomState::new(), known, waiting, look: 0 }
+        Self { folder, settle, hasher: RandomState::new(), known, waiting, look: 0, shut: None }
     }
 
     /// Takes every file that is there for known.
@@ -42,7 +44,9 @@ impl Arrivals {
                 self.known.insert(self.hasher.hash_one(&path), state & !1 | self.look);
             }
         };
-        visit_images(&self.folder, &mut pass_over)?.into_iter().for_each(pass_over);
+        let unsearched = visit_images(&self.folder, &mut pass_over)?;
+        self.shut = Some(unsearched.iter().cloned().collect());
+        unsearched.into_iter().for_each(pass_over);
         Ok(())
     }
 
@@ -73,9 +77,18 @@ impl Arrivals {
                 waiting.insert(key, (state, since));
             }
         };
-        visit_images(&self.folder, &mut arrived)?.into_iter().for_each(arrived);
+        let unsearched = visit_images(&self.folder, &mut arrived)?;
+        let shut = self.shut.get_or_insert_with(|| unsearched.iter().cloned().collect());
+        shut.retain(|folder| unsearched.contains(folder));
+        let hides_known = unsearched.iter().any(|folder| !shut.contains(folder));
+        unsearched.into_iter().for_each(arrived);
         self.waiting = waiting;
-        self.known.retain(|_, known| *known & 1 == self.look);
+        if hides_known {
+            // What was seen in such a folder may still be there, and is not new when it can be searched again.
+            self.known.values_mut().for_each(|known| *known = *known & !1 | self.look);
+        } else {
+            self.known.retain(|_, known| *known & 1 == self.look);
+        }
         whole.sort_unstable();
         Ok(whole.into_iter().map(|(_, path)| path).collect())
     }
@@ -178,6 +191,36 @@ mod tests {
         assert_eq!([camera.look(), camera.look()].concat(), ["new.png"]);
         camera.write("old.png", b"longer");
         assert_eq!([camera.look(), camera.look()].concat(), ["old.png"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_was_shut_for_a_while_brings_nothing_again() {
+        use std::os::unix::fs::PermissionsExt;
+        let mut camera = Camera::new();
+        for folder in ["first", "second"] {
+            fs::create_dir(camera.folder.path().join(folder)).unwrap();
+            camera.write(&format!("{folder}/{folder}.png"), b"x");
+        }
+        let [first, second] = ["first", "second"].map(|folder| camera.folder.path().join(folder));
+        let mode = |folder: &Path, mode| {
+            fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode(&first, 0o000);
+        if first.read_dir().is_ok() {
+            eprintln!("skipped: nothing is shut to root");
+            return;
+        }
+        assert_eq!([camera.look(), camera.look()].concat().len(), 2, "an image, and the folder that is shut");
+        mode(&second, 0o000);
+        assert_eq!([camera.look(), camera.look()].concat(), ["second"], "said once");
+        camera.write("new.png", b"x");
+        assert_eq!([camera.look(), camera.look()].concat(), ["new.png"]);
+        mode(&second, 0o700);
+        assert_eq!([camera.look(), camera.look()].concat(), [""; 0]);
+        mode(&first, 0o700);
+        assert_eq!([camera.look(), camera.look()].concat(), ["first.png"], "this one is new");
+        assert_eq!(camera.arrivals.shut.as_ref().map(HashSet::len), Some(0));
     }
 
     #[test]
