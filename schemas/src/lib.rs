@@ -35,6 +35,9 @@ pub use schedule::lambda_schedule;
 pub use valid::{ParseError, Raw, Valid, Validate};
 pub use violation::Violation;
 
+/// Below this size of a code, the gradient of what sizes cost falls to 0 in a straight line, where the derivative of |a| jumps from
+/// -1 to 1: rounding would decide on which side of 0 a code lies, and the gradient of every position with such a code.
+pub const SMALLEST_CODE: f64 = 1e-4;
 /// Groups of every group normalisation in the backbone; widths must be divisible by it.
 pub const NORM_GROUPS: usize = 8;
 /// What every group normalisation adds to the variance.

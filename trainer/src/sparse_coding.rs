@@ -6,7 +6,7 @@
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use ndarray::Array2;
 use sparsight_runtime::sparse_coding::largest_eigenvalue;
-use sparsight_schemas::{EnergyKind, Shrinkage, SparseCodingConfig, lambda_schedule};
+use sparsight_schemas::{EnergyKind, SMALLEST_CODE, Shrinkage, SparseCodingConfig, lambda_schedule};
 
 use crate::operations::{
     expressions,
@@ -183,7 +183,9 @@ pub fn features_gradient<B: Backend>(
     let residual = (unfolded - product(&a, &atoms.dictionary, [false, true])).mul_scalar(slope);
     let mut in_a = product(&residual, &atoms.dictionary, [false, false]).neg();
     if config.energy == EnergyKind::Lasso {
-        in_a = in_a + a.sign().mul_scalar(slope * config.lambda_star);
+        // The derivative of |a|, without its jump.
+        let sign = a.mul_scalar(1.0 / SMALLEST_CODE).clamp(-1.0, 1.0);
+        in_a = in_a + sign.mul_scalar(slope * config.lambda_star);
     }
     let mut in_b = in_a.zeros_like();
     for (n, (u, lambda)) in shrunk.into_iter().enumerate().rev() {

@@ -13,7 +13,7 @@ use burn::{
 };
 use burn_ndarray::NdArray;
 use golden::{Golden, cases, relative_difference};
-use sparsight_schemas::{EnergyKind, LangevinConfig, SparseCodingConfig};
+use sparsight_schemas::{EnergyKind, LangevinConfig, SMALLEST_CODE, SparseCodingConfig};
 use sparsight_trainer::{
     backbone::Backbone,
     objective::episode_loss,
@@ -40,6 +40,30 @@ fn plain_energy<B: Backend>(
     let unfolded = unfold(features, case.sparse_coding.receptive_field);
     let a = codes(unfolded.clone(), atoms, &case.sparse_coding);
     energy(energy_map(unfolded, atoms, a, [n, h, w], &case.sparse_coding))
+}
+
+/// The energy that steps descend: that of [`plain_energy`], but sizes of codes below [`SMALLEST_CODE`] count by their squares, so that
+/// their derivative is the straight line that the gradient has there.
+fn descended_energy<B: Backend>(
+    case: &Golden,
+    ops: &BurnOperations<B>,
+    atoms: &Atoms<B>,
+    images: Tensor<B, 4>,
+) -> Tensor<B, 1> {
+    let features = Backbone::new(&case.input, &case.backbone).forward(ops, &images).features;
+    let [n, _, h, w] = features.dims();
+    let unfolded = unfold(features, case.sparse_coding.receptive_field);
+    let m = unfolded.dims()[1];
+    let a = codes(unfolded.clone(), atoms, &case.sparse_coding);
+    let without = SparseCodingConfig { energy: EnergyKind::Reconstruction, ..case.sparse_coding };
+    let unexplained = energy(energy_map(unfolded, atoms, a.clone(), [n, h, w], &without));
+    if case.sparse_coding.energy == EnergyKind::Reconstruction {
+        return unexplained;
+    }
+    let (size, small) = (a.clone().abs(), a.abs().clamp_max(SMALLEST_CODE));
+    let sizes = small.clone().powi_scalar(2).div_scalar(2.0 * SMALLEST_CODE) + (size - small);
+    let paid = sizes.sum_dim(1).reshape([n, h * w]).mean_dim(1).reshape([n]);
+    unexplained + paid.mul_scalar(2.0 * case.sparse_coding.lambda_star / m as f64)
 }
 
 #[test]
@@ -113,7 +137,7 @@ fn agree(cases: impl IntoIterator<Item = PathBuf>, change: impl Fn(&mut Golden))
         let mut x = episode.negatives.clone();
         for eps in episode.noise {
             let image = Tensor::<Twice, 4>::from_inner(x.clone()).require_grad();
-            let energies = plain_energy(&case, &lifted, &lifted_atoms, image.clone());
+            let energies = descended_energy(&case, &lifted, &lifted_atoms, image.clone());
             let gradients = energies.sum().backward();
             let gradient = image.grad(&gradients).unwrap();
             let step = gradient.mul_scalar(0.5) * step_size.clone().reshape([1, 1, 1, 1]);

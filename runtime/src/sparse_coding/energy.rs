@@ -1,7 +1,7 @@
 //! Eq. (8): energy is what the codes leave unexplained, and with the lasso their size; and its gradient in the features.
 
 use ndarray::{Array1, Array2, Array3, Array4, ArrayView2, ArrayView3, ArrayView4};
-use sparsight_schemas::{EnergyKind, SparseCodingConfig};
+use sparsight_schemas::{EnergyKind, SMALLEST_CODE, SparseCodingConfig};
 
 use super::{
     Atoms,
@@ -105,9 +105,10 @@ pub(super) fn price(config: &SparseCodingConfig) -> f64 {
     }
 }
 
-/// The derivative of |a|: 0 at 0.
+/// The derivative of |a|, without its jump: sign(a), and a / [`SMALLEST_CODE`] where |a| is smaller than that.
 pub(super) fn sign(a: f32) -> f32 {
-    f32::from(a > 0.0) - f32::from(a < 0.0)
+    const STEEPNESS: f32 = (1.0 / SMALLEST_CODE) as f32;
+    (STEEPNESS * a).clamp(-1.0, 1.0)
 }
 
 /// z - D a for every row, \[n h w, m\].
@@ -125,4 +126,16 @@ pub fn is_energy(value: f32) -> bool {
 /// Beyond f32 the largest value; NaN stays NaN, so that whoever reads it can tell.
 fn saturated(value: f64) -> f32 {
     value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sign;
+
+    #[test]
+    fn the_sign_of_a_code_does_not_hang_on_rounding() {
+        assert_eq!([sign(1e-4), sign(2.0), sign(-1e-4), sign(-2.0), sign(0.0)], [1.0, 1.0, -1.0, -1.0, 0.0]);
+        assert!((sign(1e-7) - sign(-1e-7)).abs() < 0.01);
+        assert!((sign(5e-5) - 0.5).abs() < 1e-6);
+    }
 }
