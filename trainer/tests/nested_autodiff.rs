@@ -28,6 +28,20 @@ const STEP_SIZE: &str = "langevin.step_size";
 type Once = Autodiff<NdArray<f64>>;
 type Twice = Autodiff<Once>;
 
+/// The features of images, unfolded, their codes, and how many images and positions there are.
+fn forward<B: Backend>(
+    case: &Golden,
+    ops: &BurnOperations<B>,
+    atoms: &Atoms<B>,
+    images: Tensor<B, 4>,
+) -> (Tensor<B, 2>, Tensor<B, 2>, [usize; 3]) {
+    let features = Backbone::new(&case.input, &case.backbone).forward(ops, &images).features;
+    let [n, _, h, w] = features.dims();
+    let unfolded = unfold(features, case.sparse_coding.receptive_field);
+    let a = codes(unfolded.clone(), atoms, &case.sparse_coding);
+    (unfolded, a, [n, h, w])
+}
+
 /// The energy by the forward pass alone.
 fn plain_energy<B: Backend>(
     case: &Golden,
@@ -35,11 +49,8 @@ fn plain_energy<B: Backend>(
     atoms: &Atoms<B>,
     images: Tensor<B, 4>,
 ) -> Tensor<B, 1> {
-    let features = Backbone::new(&case.input, &case.backbone).forward(ops, &images).features;
-    let [n, _, h, w] = features.dims();
-    let unfolded = unfold(features, case.sparse_coding.receptive_field);
-    let a = codes(unfolded.clone(), atoms, &case.sparse_coding);
-    energy(energy_map(unfolded, atoms, a, [n, h, w], &case.sparse_coding))
+    let (unfolded, a, shape) = forward(case, ops, atoms, images);
+    energy(energy_map(unfolded, atoms, a, shape, &case.sparse_coding))
 }
 
 /// The energy that steps descend: that of [`plain_energy`], but sizes of codes below [`SMALLEST_CODE`] count by their squares, so that
@@ -50,11 +61,8 @@ fn descended_energy<B: Backend>(
     atoms: &Atoms<B>,
     images: Tensor<B, 4>,
 ) -> Tensor<B, 1> {
-    let features = Backbone::new(&case.input, &case.backbone).forward(ops, &images).features;
-    let [n, _, h, w] = features.dims();
-    let unfolded = unfold(features, case.sparse_coding.receptive_field);
+    let (unfolded, a, [n, h, w]) = forward(case, ops, atoms, images);
     let m = unfolded.dims()[1];
-    let a = codes(unfolded.clone(), atoms, &case.sparse_coding);
     let without = SparseCodingConfig { energy: EnergyKind::Reconstruction, ..case.sparse_coding };
     let unexplained = energy(energy_map(unfolded, atoms, a.clone(), [n, h, w], &without));
     if case.sparse_coding.energy == EnergyKind::Reconstruction {
@@ -71,7 +79,6 @@ fn the_loss_and_every_weight_gradient_agree_with_nested_automatic_differentiatio
     agree(cases(), |_| ());
 }
 
-/// |a| has a kink at zero, which sigmoid shrinkage leaves no code at and soft shrinkage leaves them at together.
 #[test]
 fn they_agree_where_the_codes_count() {
     agree(cases(), |case| case.sparse_coding.energy = EnergyKind::Lasso);
