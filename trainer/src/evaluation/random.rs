@@ -30,7 +30,5 @@ pub fn random_weights(manifest: &Manifest, options: &Options) -> Result<Detector
         .map_err(|error| EvaluationError::Export(Box::new(error)))?;
     // Made here, and by nobody who could sign it.
     let options = Options { public_key: None, ..options.clone() };
-    let detector =
-        Detector::open_with(bundle, &options).map_err(|error| EvaluationError::Random(Box::new(error)))?;
-    Ok(detector)
+    Detector::open_with(bundle, &options).map_err(|error| EvaluationError::Random(Box::new(error)))
 }
